@@ -1,0 +1,80 @@
+"""What the API needs of a replicated vault: the seam between the server's API and what keeps the rows.
+
+The chain over SQLite is the first engine.  Nothing above this seam knows heads, views or rowids.
+Every call that can wait takes a `deadline` in seconds of `time.monotonic()`; past it, and whenever
+the engine cannot promise its answer, it raises `VaultError` with code `unavailable` (the outcome of
+a write is then unknown, and a retry is safe) or `overloaded` (nothing was written).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tvault.model.commands import Mint, Rotate
+from tvault.model.records import Places
+
+
+@dataclass(frozen=True)
+class Written:
+    """The command's rows are committed at `seq`."""
+
+    seq: int
+
+
+@dataclass(frozen=True)
+class StaleEpoch:
+    """Refused: the owner's newest epoch is `newest` (a hint, it may be older than what is read)."""
+
+    newest: int
+
+
+@dataclass(frozen=True)
+class TokensExist:
+    """Refused: some of the tokens are in the journal already, none later than entry `seq`."""
+
+    seq: int
+
+
+@dataclass(frozen=True)
+class EpochRefused:
+    """Refused: the rotation does not lead to the successor of `newest`."""
+
+    newest: int
+
+
+class Engine(Protocol):
+    """The replicated vault as the API sees it."""
+
+    def mint(self, command: Mint, deadline: float) -> Written | StaleEpoch | TokensExist:
+        """Write the blocks whole, or say why not.  `Written` means committed on the chain."""
+
+    def rotate(self, command: Rotate, deadline: float) -> Written | EpochRefused:
+        """Write the owner's next epoch, or say why not."""
+
+    def look_up(self, owner: str, epoch: int, digests: Sequence[bytes], deadline: float) -> Places:
+        """Where the values of these 16-byte digests are: one look at the journal, at everything this
+        node has persisted.  What is found is committed before the call returns.  What is not found
+        may be called *not found* only after a `confirm` that was called later than this look.
+        """
+
+    def hint_epoch(self, owner: str) -> int:
+        """The newest epoch this node has seen: never shown to clients."""
+
+    def read_epoch(self, owner: str, deadline: float) -> int:
+        """The owner's active epoch, confirmed: no rotation acknowledged before the call is missed."""
+
+    def confirm(self, deadline: float) -> None:
+        """Return once a majority has said, in a round begun after this call, that this node's view is
+        the newest: what the node looked up before the call was then up to date.
+        """
+
+    def wait_for(self, seq: int, deadline: float) -> None:
+        """Return once this node holds entry `seq` and knows it to be committed."""
+
+    def can_write(self) -> bool:
+        """Whether this node can take writes now."""
+
+    def is_degraded(self) -> bool:
+        """Whether the chain is shorter than the ensemble."""

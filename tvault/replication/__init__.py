@@ -1,0 +1,1 @@
+"""Chain replication of one journal in views that a majority agrees on: a pure state machine."""

@@ -1,0 +1,63 @@
+"""What a store promises: one surface, kept by `store.sqlite` on disk and by `store.memory` in RAM.
+
+One thread writes; any thread reads.  `tests/conformance` runs one suite over both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from tvault.model.records import Places
+from tvault.replication.entry import Entry, Position
+
+
+class StoreViolation(Exception):
+    """The journal would break a rule that must never break (a token twice, a broken digest): the
+    node stops and keeps its files."""
+
+
+class Store(Protocol):
+    """The journal and the rows it brought.  Fills `replication.entry.Journal` and
+    `model.rules.Records`."""
+
+    # Journal: writer thread.
+    def last(self) -> Position:
+        """The end of the journal; `ORIGIN` when empty.  Any thread."""
+
+    def position(self, seq: int) -> Position | None:
+        """The position of entry `seq` (`ORIGIN` for 0), or None when the journal ends before it."""
+
+    def entries(self, after: int, max_bytes: int) -> Sequence[Entry]:
+        """The entries that follow `after`, rebuilt from their rows, in order: at least one if there
+        is one, further ones while the bodies' sum stays within `max_bytes`.  Any thread."""
+
+    def write(self, cut_after: int | None, entries: Sequence[Entry], committed: int) -> None:
+        """In one durable transaction: delete everything with `seq > cut_after` (if given), append
+        `entries`, store `committed` as the hint.  Raises `StoreViolation` when a token would stand
+        twice or the entries do not continue the journal's digest; nothing is written then."""
+
+    def committed_hint(self) -> int:
+        """The commit position stored with the last entry: it may lag, it never leads."""
+
+    def settle(self, committed: int) -> None:
+        """Entries up to `committed` will never be cut: their tokens may move to sorted runs."""
+
+    # Records: any thread.
+    def newest_epoch(self, owner: str) -> tuple[int, int]:
+        """The owner's newest epoch in the journal, uncommitted entries included, and the entry that
+        began it: `(1, 0)` when no rotation is recorded."""
+
+    def find(self, owner: str, epoch: int, digests: Sequence[bytes]) -> Places:
+        """Where the values of these 16-byte digests are, uncommitted entries included.  One look: an
+        entry written during the call is seen whole or not at all."""
+
+    def exists(self, owner: str, epoch: int, digests: bytes) -> int:
+        """The highest `seq` that brought one of the digests (16 bytes each, side by side), or 0 when
+        none is there.  Cheaper than `find`: opens no block it need not."""
+
+    def counts(self) -> tuple[int, int]:
+        """Blocks and tokens stored."""
+
+    def close(self) -> None:
+        """End all connections; the store must not be used after."""
