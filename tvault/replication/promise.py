@@ -1,0 +1,1 @@
+.venv/bin/mypy tvault | tail -1; sed -i 's/   IMPORTANT: put the dataclass.*$/   `Promise` and `Standing` are in tvault\/replication\/promise.py (they exist). `PromiseFile(path)`: `create(promise)`, `load() -> Promise | None`/' /tmp/spec/store.md; grep -n "exist" /tmp/spec/store.md | head
