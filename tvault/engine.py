@@ -9,39 +9,37 @@ a write is then unknown, and a retry is safe) or `overloaded` (nothing was writt
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from tvault.model.commands import Mint, Rotate
 from tvault.model.records import Places
 
 
-@dataclass(frozen=True)
-class Written:
+class Written(msgspec.Struct, frozen=True, array_like=True, tag="written"):
     """The command's rows are committed at `seq`."""
 
     seq: int
 
 
-@dataclass(frozen=True)
-class StaleEpoch:
+class StaleEpoch(msgspec.Struct, frozen=True, array_like=True, tag="stale-epoch"):
     """Refused: the owner's newest epoch is `newest` (a hint, it may be older than what is read)."""
 
     newest: int
 
 
-@dataclass(frozen=True)
-class TokensExist:
+class TokensExist(msgspec.Struct, frozen=True, array_like=True, tag="tokens-exist"):
     """Refused: some of the tokens are in the journal already, none later than entry `seq`."""
 
     seq: int
 
 
-@dataclass(frozen=True)
-class EpochRefused:
-    """Refused: the rotation does not lead to the successor of `newest`."""
+class EpochRefused(msgspec.Struct, frozen=True, array_like=True, tag="epoch-refused"):
+    """Refused: the rotation does not lead to the successor of `newest`, which entry `seq` began."""
 
     newest: int
+    seq: int
 
 
 class Engine(Protocol):

@@ -8,7 +8,11 @@ by `encode_rows`: a store keeps rows only, and rebuilds an entry's bytes from th
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import msgspec
+
+T = TypeVar("T")
 
 DIGEST_BYTES = 16
 """Bytes of a token's keyed hash."""
@@ -68,6 +72,25 @@ class Rows(msgspec.Struct, frozen=True, array_like=True):
 
 _encoder = msgspec.msgpack.Encoder()
 _rows_decoder = msgspec.msgpack.Decoder(Rows)
+_command_decoder: msgspec.msgpack.Decoder[Command] = msgspec.msgpack.Decoder(Command)
+
+
+def encode_command(command: Command) -> bytes:
+    """The command as it travels to the head."""
+    return _encoder.encode(command)
+
+
+def decode_command(body: bytes) -> Command:
+    """The command in `body`.  Raises `msgspec.DecodeError`."""
+    return decoded(_command_decoder, body)
+
+
+def decoded(decoder: msgspec.msgpack.Decoder[T], body: bytes) -> T:
+    """What `decoder` reads; text that is no UTF-8, too, raises `msgspec.DecodeError`."""
+    try:
+        return decoder.decode(body)
+    except UnicodeDecodeError:
+        raise msgspec.DecodeError("text that is not UTF-8") from None
 
 
 def encode_rows(rows: Rows) -> bytes:
@@ -83,4 +106,4 @@ def decode_rows(body: bytes) -> Rows:
     """
     if not body:
         return Rows()
-    return _rows_decoder.decode(body)
+    return decoded(_rows_decoder, body)

@@ -40,3 +40,8 @@ class Promise(msgspec.Struct, frozen=True, kw_only=True):
     set_aside: bool = False
     promised: int = 0
     mark: Position = ORIGIN
+
+
+def with_boot(promise: Promise) -> Promise:
+    """The promise of a node that starts once more."""
+    return msgspec.structs.replace(promise, boot=promise.boot + 1)

@@ -1,0 +1,1 @@
+"""What tvault costs, measured beside a hand-written SQLite file in the same run."""

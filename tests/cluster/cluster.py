@@ -1,0 +1,182 @@
+"""A real cluster for tests: processes of the installed executable, real ports, real files."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import requests
+
+READY_SECONDS = 20.0
+POLL_SECONDS = 0.02
+
+
+def free_base_port(nodes: int) -> int:
+    """A base whose API and peer ports can all be bound now, below those that connections are given."""
+    for _ in range(200):
+        base = random.SystemRandom().randrange(12_000, 32_000)
+        ports = [base + i for i in range(1, nodes + 1)] + [base + 100 + i for i in range(1, nodes + 1)]
+        if all(_can_bind(port) for port in ports):
+            return base
+    raise AssertionError("no free ports on this machine")
+
+
+def _can_bind(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def tvault(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run one command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "tvault", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env=os.environ | environment,
+    )
+
+
+def eventually(true: Callable[[], bool], seconds: float = READY_SECONDS) -> None:
+    """Wait until something observable comes true."""
+    deadline = time.monotonic() + seconds
+    pause = threading.Event()
+    while not true():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        pause.wait(POLL_SECONDS)
+
+
+class Cluster:
+    """`tvault init` in `folder`, one process a node, started and killed at will."""
+
+    def __init__(self, folder: Path, nodes: int = 3, fields: tuple[str, ...] = ("ssn",)) -> None:
+        self.folder = folder
+        base = free_base_port(nodes)
+        owners = ("--owner", "A", "--owner", "B")
+        arguments = [part for field in fields for part in ("--field", field)]
+        done = tvault(
+            "init",
+            str(folder),
+            "--nodes",
+            str(nodes),
+            "--base-port",
+            str(base),
+            *owners,
+            *arguments,
+            "--json",
+        )
+        assert done.returncode == 0, done.stderr
+        document = json.loads(done.stdout)
+        self.config = folder / "tvault.toml"
+        self.nodes: dict[str, str] = {node["id"]: node["api"] for node in document["nodes"]}
+        self.keys = {owner["id"]: owner["api_key"] for owner in document["owners"]}
+        self.processes: dict[str, subprocess.Popen[str]] = {}
+        self.session = requests.Session()
+        self.session.trust_env = False
+
+    # Processes.
+
+    def start(self, *names: str) -> None:
+        """Start nodes (all, without names) and return at once."""
+        for name in names or tuple(self.nodes):
+            self.processes[name] = subprocess.Popen(
+                [sys.executable, "-m", "tvault", "serve", "--config", str(self.config), "--node", name],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+
+    def kill(self, name: str) -> None:
+        """End a node at once, as a crash does."""
+        self.signal(name, signal.SIGKILL)
+        self.wait_for_end(name)
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to a node's process."""
+        self.processes[name].send_signal(number)
+
+    def wait_for_end(self, name: str) -> tuple[int, str]:
+        """The exit code of a node that ends, and what it wrote to stderr."""
+        process = self.processes.pop(name)
+        _, stderr = process.communicate(timeout=30)
+        return process.returncode, stderr
+
+    def stop(self) -> None:
+        """End all that runs."""
+        for name in list(self.processes):
+            self.kill(name)
+        self.session.close()
+
+    def wait_until_healthy(self) -> None:
+        """Until every node takes writes."""
+        eventually(lambda: all(self.is_healthy(name) for name in self.nodes))
+
+    # Clients.
+
+    def is_healthy(self, name: str) -> bool:
+        """Whether the node says that it can take writes now."""
+        try:
+            return self.session.get(self.nodes[name] + "/health", timeout=2).status_code == 200
+        except requests.RequestException:
+            return False
+
+    def post(
+        self, name: str, path: str, body: object, owner: str = "A", timeout: float = 30
+    ) -> requests.Response:
+        """One call, once, to one node."""
+        headers = {"Authorization": f"Bearer {self.keys[owner]}"}
+        return self.session.post(self.nodes[name] + path, json=body, headers=headers, timeout=timeout)
+
+    def get(self, name: str, path: str, owner: str = "A") -> Any:
+        """The document that a GET answers."""
+        headers = {"Authorization": f"Bearer {self.keys[owner]}"}
+        answer = self.session.get(self.nodes[name] + path, headers=headers, timeout=30)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def tokenize(self, name: str, values: list[Any], owner: str = "A") -> list[str]:
+        """The tokens of values, which must be acknowledged."""
+        answer = self.post(name, "/tokenize", {"values": values}, owner)
+        assert answer.status_code == 200, answer.text
+        tokens: list[str] = answer.json()["tokens"]
+        return tokens
+
+    def detokenize(self, name: str, tokens: list[str], owner: str = "A") -> list[Any]:
+        """The values of tokens, None where not found; the call must be answered."""
+        answer = self.post(name, "/detokenize", {"tokens": tokens}, owner)
+        assert answer.status_code == 200, answer.text
+        values: list[Any] = answer.json()["values"]
+        return values
+
+    def status(self, name: str) -> Any:
+        """The node's own account of itself."""
+        return self.get(name, "/status")
+
+    def by_role(self, role: str) -> str:
+        """The node that has a role now."""
+        return next(name for name in list(self.nodes) if self.status(name)["role"] == role)
+
+    def agree(self) -> bool:
+        """Whether all nodes have one committed journal, to its end."""
+        journals = [self.status(name)["journal"] for name in self.nodes]
+        return all(j == journals[0] and j["last"] == j["committed"] for j in journals)
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """What a node has noted."""
+        lines = (self.folder / "data" / name / "events.jsonl").read_text().splitlines()
+        return [json.loads(line) for line in lines]

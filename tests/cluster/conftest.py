@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.cluster import Cluster
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """Three nodes that take writes."""
+    running = Cluster(tmp_path / "vault", fields=("ssn", "patient.mrn", "contacts[*].phone"))
+    try:
+        running.start()
+        running.wait_until_healthy()
+        yield running
+    finally:
+        running.stop()

@@ -1,0 +1,227 @@
+"""Whole files through a real client API."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tests.unit.client.canned import Canned, canned
+from tests.unit.server.serving import KEYS, Node, serving
+from tvault.client.files import Job, detokenize_file, tokenize_file
+from tvault.client.records import Cut
+from tvault.client.vault import TokenizedRecords, Vault
+from tvault.errors import VaultError
+from tvault.wire import Limits
+
+LINES = b"".join(
+    json.dumps({"n": n, "ssn": f"s{n % 700}", "patient": {"mrn": n}}, separators=(",", ":")).encode()
+    + b"\n"
+    for n in range(1000)
+)
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[Node]:
+    with serving() as node:
+        yield node
+
+
+@pytest.fixture
+def vault(node: Node) -> Iterator[Vault]:
+    with Vault([node.url], KEYS["alice"]) as vault:
+        yield vault
+
+
+def tokenized(vault: Vault, content: bytes, job: Job) -> bytes:
+    target = io.BytesIO()
+    tokenize_file(vault, io.BytesIO(content), target, job)
+    return target.getvalue()
+
+
+def detokenized(vault: Vault, content: bytes, job: Job) -> bytes:
+    target = io.BytesIO()
+    summary = detokenize_file(vault, io.BytesIO(content), target, job)
+    assert summary.not_found == 0
+    return target.getvalue()
+
+
+@pytest.mark.parametrize("jobs", [1, 4])
+def test_a_file_comes_back_byte_for_byte(vault: Vault, jobs: int) -> None:
+    job = Job("f.jsonl", cut=Cut(records=37), jobs=jobs)
+    tokens = tokenized(vault, LINES, job)
+    assert [json.loads(line)["n"] for line in tokens.splitlines()] == list(range(1000))
+    assert all(json.loads(line)["ssn"].startswith("tv1_1_") for line in tokens.splitlines())
+    assert detokenized(vault, tokens, job) == LINES
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\n",
+        b'{"ssn":"a"}',
+        b'\r\n{"ssn":"a"}\r\n \r\n{}',
+        b'{"ssn":"b","x":"\\ud800"}\n',
+    ],
+)
+def test_odd_lines_stay_as_they_are(vault: Vault, content: bytes) -> None:
+    assert detokenized(vault, tokenized(vault, content, Job("f")), Job("f")) == content
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"[]", b" [ ]\n", b'{"ssn":"a"}\n', b'[\n  {"ssn":"a"},\n  {"ssn":null}\n]\n', b'[{"ssn":1},{}]'],
+)
+def test_a_json_file_keeps_its_shape(vault: Vault, content: bytes) -> None:
+    job = Job("f.json", "json", Cut(records=1))
+    tokens = tokenized(vault, content, job)
+    assert detokenized(vault, tokens, job) == content
+    assert (b"tv1_1_" in tokens) == (b'"ssn":"a"' in content or b'"ssn":1' in content)
+
+
+def test_a_batch_over_the_limit_of_values_is_sent_in_pieces() -> None:
+    with (
+        serving(limits=Limits(values_per_request=25)) as node,
+        Vault([node.url], KEYS["alice"]) as vault,
+    ):
+        job = Job("f.jsonl", cut=Cut(records=400))
+        assert detokenized(vault, tokenized(vault, LINES, job), job) == LINES
+
+
+def test_a_batch_over_the_limit_of_bytes_is_sent_in_pieces() -> None:
+    with serving(limits=Limits(body_bytes=4096)) as node, Vault([node.url], KEYS["alice"]) as vault:
+        job = Job("f.jsonl", cut=Cut(records=1000))
+        assert detokenized(vault, tokenized(vault, LINES, job), job) == LINES
+
+
+def test_places_are_right_when_a_batch_was_sent_in_pieces() -> None:
+    with serving(limits=Limits(values_per_request=3)) as node, Vault([node.url], KEYS["alice"]) as vault:
+        unknown = b"{}\n" + b'{"ssn":"no token"}\n' * 8
+        summary = detokenize_file(vault, io.BytesIO(unknown), io.BytesIO(), Job("f.jsonl"))
+        assert summary.missing == [f"line {line}, field ssn" for line in range(2, 7)]
+        assert summary.not_found == 8
+        bad = b'{"ssn":1}\n' * 8 + b'{"ssn":{}}\n'
+        with pytest.raises(VaultError, match=r"^f\.jsonl line 9, field ssn: an object is no value$"):
+            tokenized(vault, bad, Job("f.jsonl"))
+
+
+def test_a_single_record_over_the_limit_is_named() -> None:
+    with serving(limits=Limits(values_per_request=2)) as node, Vault([node.url], KEYS["alice"]) as vault:
+        many = b'{"contacts":[{"phone":1},{"phone":2},{"phone":3}]}\n'
+        with pytest.raises(VaultError, match=r"^f\.jsonl line 3: ") as caught:
+            tokenized(vault, b"{}\n\n" + many, Job("f.jsonl"))
+    assert caught.value.code == "too_large"
+
+
+def test_a_value_that_is_refused_is_named_by_line_and_field_and_never_shown(vault: Vault) -> None:
+    content = LINES + b'\n{"patient":{"mrn":["secret"]}}\n{"ssn":{"secret":1}}\n'
+    with pytest.raises(VaultError) as caught:
+        tokenized(vault, content, Job("f.jsonl", cut=Cut(records=300)))
+    assert caught.value.code == "invalid_value"
+    assert caught.value.detail == (
+        "f.jsonl line 1002, field patient.mrn: an array is no value; "
+        "line 1003, field ssn: an object is no value"
+    )
+
+
+def test_only_the_first_bad_fields_are_named(vault: Vault) -> None:
+    with pytest.raises(VaultError) as caught:
+        tokenized(vault, b'[{"ssn":[]}' + b',{"ssn":[]}' * 8 + b"]", Job("f.json", "json"))
+    assert caught.value.detail.endswith("record 5, field ssn: an array is no value; and 4 more")
+
+
+def test_a_line_that_is_no_object_is_named(vault: Vault) -> None:
+    with pytest.raises(VaultError, match=r"^f\.jsonl line 1001 is JSON, but not an object"):
+        tokenized(vault, LINES + b"[]\n", Job("f.jsonl"))
+
+
+def test_tokens_that_are_not_found_stay_and_are_counted(vault: Vault) -> None:
+    content = b'{}\n{"ssn":"no token"}\n{"contacts":[{"phone":"tv1_9_x"},{"phone":null}]}\n' * 3
+    target = io.BytesIO()
+    summary = detokenize_file(vault, io.BytesIO(content), target, Job("f.jsonl", cut=Cut(records=2)))
+    assert target.getvalue() == content
+    assert (summary.records, summary.not_found) == (9, 6)
+    assert summary.missing[:3] == [
+        "line 2, field ssn",
+        "line 3, field contacts[0].phone",
+        "line 5, field ssn",
+    ]
+    assert len(summary.missing) == 5
+
+
+def test_progress_rises_to_the_end_of_the_file(vault: Vault) -> None:
+    seen: list[tuple[int, int]] = []
+    job = Job("f", cut=Cut(records=100), progress=lambda done, records: seen.append((done, records)))
+    tokenized(vault, LINES, job)
+    assert seen == sorted(seen)
+    assert seen[-1] == (len(LINES), 1000)
+
+
+class SlowVault(Vault):
+    """A vault whose first batch is answered after its fourth, each under an epoch of its own."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__([url], KEYS["alice"])
+        self.first_may_go = threading.Event()
+        self.epochs = itertools.count(1)
+
+    def tokenize_records(self, records: object) -> TokenizedRecords:
+        assert isinstance(records, list)
+        if b'"n":0,' in records[0]:
+            assert self.first_may_go.wait(20)
+        elif b'"n":3,' in records[0]:
+            self.first_may_go.set()
+        answer = super().tokenize_records(records)
+        return TokenizedRecords(next(self.epochs), answer.records)
+
+
+def test_answers_are_written_in_the_order_of_the_file_whichever_comes_first(node: Node) -> None:
+    with SlowVault(node.url) as vault:
+        head = b"".join(LINES.splitlines(keepends=True)[:50])
+        tokens = tokenized(vault, head, Job("f", cut=Cut(records=1), jobs=4))
+    assert [json.loads(line)["n"] for line in tokens.splitlines()] == list(range(50))
+
+
+def test_no_more_of_the_file_is_read_than_a_few_batches_ahead(node: Node) -> None:
+    class Counting(io.BytesIO):
+        lines = 0
+
+        def readline(self, size: int | None = -1) -> bytes:
+            self.lines += 1
+            ahead = self.lines - written.count
+            assert ahead <= 2 * 2 * 10 + 10 + 1
+            return super().readline(size)
+
+    class Written(io.BytesIO):
+        count = 0
+
+        def write(self, data: object) -> int:
+            assert isinstance(data, bytes)
+            self.count += data.count(b"\n")
+            return super().write(data)
+
+    written = Written()
+    with Vault([node.url], KEYS["alice"]) as vault:
+        tokenize_file(vault, Counting(LINES), written, Job("f", cut=Cut(records=10), jobs=2))
+    assert written.count == 1000
+
+
+def test_the_epochs_of_the_tokens_are_told(node: Node) -> None:
+    with SlowVault(node.url) as vault:
+        vault.first_may_go.set()
+        summary = tokenize_file(
+            vault, io.BytesIO(LINES), io.BytesIO(), Job("f", cut=Cut(records=500), jobs=1)
+        )
+    assert summary.epochs == {1, 2}
+
+
+def test_an_answer_of_another_number_of_records_is_refused() -> None:
+    refused = pytest.raises(VaultError, match="another number of records")
+    one = Canned(200, b'{"epoch":1,"records":[{}]}')
+    with canned([one]) as node, Vault([node.url], "k") as vault, refused:
+        tokenized(vault, b"{}\n{}\n", Job("f"))

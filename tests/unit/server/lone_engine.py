@@ -1,0 +1,87 @@
+"""An engine of one node that keeps everything in RAM and commits at once: real rules, no chain."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Sequence
+
+from tvault.engine import EpochRefused, StaleEpoch, TokensExist, Written
+from tvault.model import rules
+from tvault.model.commands import Command, Mint, Rotate, encode_rows
+from tvault.model.records import Places
+from tvault.replication.entry import Kind, follow
+from tvault.store.memory import MemoryStore
+
+
+class LoneEngine:
+    """Fills `tvault.engine.Engine`.  `calls` names the calls it got, in order."""
+
+    def __init__(self, owners: Collection[str]) -> None:
+        self.store = MemoryStore()
+        self.calls: list[str] = []
+        self.hints: dict[str, int] = {}
+        self.is_writable = True
+        self.is_short = False
+        self._judge = rules.Judge(self.store, owners)
+        self._lock = threading.Lock()
+
+    def mint(self, command: Mint, deadline: float) -> Written | StaleEpoch | TokensExist:
+        self._note("mint", deadline)
+        match self.judge(command):
+            case rules.Admitted():
+                return Written(self.store.last().seq)
+            case rules.StaleEpoch(newest):
+                self.hints[command.owner] = newest
+                return StaleEpoch(newest)
+            case rules.TokensExist(seq):
+                return TokensExist(seq)
+            case verdict:
+                raise AssertionError(verdict)
+
+    def rotate(self, command: Rotate, deadline: float) -> Written | EpochRefused:
+        self._note("rotate", deadline)
+        match self.judge(command):
+            case rules.Admitted():
+                return Written(self.store.last().seq)
+            case rules.EpochRefused(newest, seq):
+                return EpochRefused(newest, seq)
+            case verdict:
+                raise AssertionError(verdict)
+
+    def look_up(self, owner: str, epoch: int, digests: Sequence[bytes], deadline: float) -> Places:
+        self._note("look_up", deadline)
+        return self.store.find(owner, epoch, digests)
+
+    def hint_epoch(self, owner: str) -> int:
+        return self.hints.get(owner) or self.store.newest_epoch(owner)[0]
+
+    def read_epoch(self, owner: str, deadline: float) -> int:
+        self._note("read_epoch", deadline)
+        return self.store.newest_epoch(owner)[0]
+
+    def confirm(self, deadline: float) -> None:
+        self._note("confirm", deadline)
+
+    def wait_for(self, seq: int, deadline: float) -> None:
+        self._note("wait_for", deadline)
+        assert 0 < seq <= self.store.last().seq
+
+    def can_write(self) -> bool:
+        return self.is_writable
+
+    def is_degraded(self) -> bool:
+        return self.is_short
+
+    def judge(self, command: Command) -> rules.Verdict:
+        """Judge the command and write its rows if it is admitted, as if from another node."""
+        with self._lock:
+            verdict = self._judge.admit(command)
+            if isinstance(verdict, rules.Admitted):
+                body = encode_rows(self._judge.take())
+                entry = follow(self.store.last(), 1, Kind.ROWS, body)
+                self.store.write(None, [entry], committed=entry.seq)
+            return verdict
+
+    def _note(self, call: str, deadline: float) -> None:
+        assert deadline > 0
+        self.calls.append(call)

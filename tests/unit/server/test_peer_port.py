@@ -1,0 +1,189 @@
+"""The peer port: for nodes of this cluster alone, and deaf to garbage."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import pytest
+import requests
+
+from tvault.replication import codec
+from tvault.replication.messages import Envelope, Seek
+from tvault.server.framing import Server, make_server
+from tvault.server.hello import HEADER, Hello, digest_of_fields, encode_hello
+from tvault.server.links import LENGTH, Link
+from tvault.server.peer_api import PeerApi
+from tvault.wire import PEER_HELLO, PEER_STATUS, PEER_STREAM
+
+SECRET = "ab" * 32
+
+
+def hello_of(node: str, **changes: Any) -> Hello:
+    fields: dict[str, Any] = {
+        "cluster": "c",
+        "ensemble": ("n1", "n2"),
+        "fields": digest_of_fields(["ssn"]),
+        "keys": "0123",
+        "node": node,
+        "incarnation": f"life of {node}",
+        "boot": 3,
+    }
+    return Hello(**(fields | changes))
+
+
+@dataclass
+class Port:
+    """Node n1's peer port on a real socket, and what it let in."""
+
+    url: str = ""
+    api: PeerApi = field(init=False)
+    delivered: list[Envelope] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
+    arrived: threading.Event = field(default_factory=threading.Event)
+
+    def deliver(self, envelope: Envelope) -> None:
+        self.delivered.append(envelope)
+        self.arrived.set()
+
+
+@pytest.fixture
+def port() -> Iterator[Port]:
+    port = Port()
+    api = PeerApi(
+        hello_of("n1"),
+        SECRET,
+        deliver=port.deliver,
+        status=lambda: {"node": "n1"},
+        refused=port.refusals.append,
+    )
+    server: Server = make_server(api.app, "127.0.0.1", 0, 4)
+    server.prepare()
+    port.url, port.api = f"http://127.0.0.1:{server.port}", api
+    thread = threading.Thread(target=server.serve)
+    thread.start()
+    yield port
+    api.stop()
+    server.stop()
+    thread.join()
+
+
+def headers(hello: Hello, secret: str = SECRET) -> dict[str, str]:
+    return {"Authorization": f"Bearer {secret}", HEADER: encode_hello(hello)}
+
+
+def stream(port: Port, body: bytes, hello: Hello | None = None) -> int:
+    """Send one whole stream; its status."""
+    answer = requests.post(
+        port.url + PEER_STREAM, data=iter([body]), headers=headers(hello or hello_of("n2")), timeout=10
+    )
+    return answer.status_code
+
+
+def framed(payload: bytes) -> bytes:
+    return LENGTH.pack(len(payload)) + payload
+
+
+def test_without_the_clusters_secret_nothing_is_answered(port: Port) -> None:
+    for path, method in ((PEER_HELLO, "GET"), (PEER_STREAM, "POST"), (PEER_STATUS, "GET")):
+        for given in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": SECRET}):
+            answer = requests.request(method, port.url + path, headers=given, timeout=10)
+            assert answer.status_code == 401
+            assert SECRET not in answer.text
+    assert port.delivered == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"cluster": "other"}, "another cluster"),
+        ({"ensemble": ("n2", "n1")}, "another ensemble"),
+        ({"fields": digest_of_fields(["mrn"])}, "another field list"),
+        ({"keys": "4567"}, "another token key"),
+        ({"format": 99}, "another message format"),
+        ({"node": "n9"}, "not another node of the ensemble"),
+        ({"node": "n1"}, "not another node of the ensemble"),
+    ],
+)
+def test_a_peer_with_another_configuration_is_refused_by_name(
+    port: Port, changes: dict[str, Any], named: str
+) -> None:
+    peer = msgspec.structs.replace(hello_of("n2"), **changes)
+    for _ in range(2):
+        answer = requests.get(port.url + PEER_HELLO, headers=headers(peer), timeout=10)
+        assert answer.status_code == 400
+        assert named in answer.json()["detail"]
+    assert stream(port, framed(b""), peer) == 400
+    assert len(port.refusals) == 1, "a refusal is told once, not at every try"
+
+
+def test_the_order_of_field_paths_does_not_matter() -> None:
+    assert digest_of_fields(["a", "b"]) == digest_of_fields(["b", "a"])
+    assert digest_of_fields(["a", "b"]) != digest_of_fields(["a,b"])
+
+
+def test_garbage_ends_the_stream_and_harms_nothing(port: Port) -> None:
+    good = Envelope("n2", "life of n2", 3, 0, Seek())
+    foreign = Envelope("n1", "life of n2", 3, 0, Seek())
+    past = Envelope("n2", "life of n2", 2, 0, Seek())
+    bodies = [
+        framed(b"garbage"),
+        framed(b"\xc1"),
+        framed(b"\x95\xa1\xff"),
+        framed(codec.encode(good)[:-1]),
+        framed(codec.encode(foreign)),
+        framed(codec.encode(past)),
+        LENGTH.pack(2**31) + b"x",
+        b"\x00\x00",
+        LENGTH.pack(100) + b"cut short",
+    ]
+    for body in bodies:
+        stream(port, body)
+    assert port.delivered == []
+    assert stream(port, framed(b"") + framed(codec.encode(good)) * 2) == 200
+    assert port.delivered == [good, good]
+
+
+def test_a_hello_that_is_none_is_malformed(port: Port) -> None:
+    for text in ("", "{}", "[1]", json.dumps({"node": "n2", "extra": 1})):
+        given = {"Authorization": f"Bearer {SECRET}", HEADER: text}
+        assert requests.get(port.url + PEER_HELLO, headers=given, timeout=10).status_code == 400
+
+
+def test_a_link_delivers_in_order_and_tells_when_it_breaks(port: Port) -> None:
+    lost = threading.Event()
+    link = Link(port.url, hello_of("n2"), SECRET, lost=lost.set, refused=port.refusals.append)
+    link.start()
+    frames = [codec.encode(Envelope("n2", "life of n2", 3, view, Seek())) for view in range(50)]
+    while not port.arrived.wait(0.02):
+        link.send(frames[0])
+    port.delivered.clear()
+    for frame in frames[1:]:
+        link.send(frame)
+    port.api.stop()
+    while not lost.wait(0.02):
+        link.send(frames[0])
+    views = [envelope.view for envelope in port.delivered if envelope.view]
+    assert views == list(range(1, len(views) + 1))
+    link.stop()
+    assert port.refusals == []
+
+
+def test_a_link_tells_once_why_it_is_refused(port: Port) -> None:
+    told: list[str] = []
+    known = threading.Event()
+
+    def refused(why: str) -> None:
+        told.append(why)
+        known.set()
+
+    link = Link(port.url, hello_of("n2"), "cd" * 32, lost=lambda: None, refused=refused)
+    link.start()
+    assert known.wait(10)
+    link.stop()
+    assert len(told) == 1
+    assert "another cluster secret" in told[0]

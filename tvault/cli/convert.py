@@ -1,0 +1,130 @@
+"""What `tokenize` and `detokenize` share: which file, in which format, and where it goes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar, cast
+
+import click
+
+from tvault.cli.invocation import api_key_file_option, open_vault, tidied_up_on_sigterm
+from tvault.cli.output import Progress
+from tvault.client.files import SUFFIXES, Format, Job, Summary
+from tvault.client.records import Cut
+from tvault.client.vault import Vault
+from tvault.client.whole_file import whole_file
+from tvault.errors import VaultError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+Conversion = Callable[[Vault, BinaryIO, BinaryIO, Job], Summary]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user asked for."""
+
+    file: str
+    output: str | None
+    format: str | None
+    jobs: int
+    batch: int
+    api_key_file: str | None
+
+
+def file_options(command: F) -> F:
+    """The argument FILE and the options that go with it."""
+    options = (
+        click.argument("file", metavar="FILE"),
+        click.option(
+            "-o", "--output", metavar="OUT", help="Where to write; stdout when left out or '-'."
+        ),
+        click.option(
+            "--format",
+            type=click.Choice(["jsonl", "json"]),
+            help="What FILE is; else its suffix tells.",
+        ),
+        click.option(
+            "--jobs",
+            type=click.IntRange(1, 64),
+            default=4,
+            show_default=True,
+            help="Requests at a time.",
+        ),
+        click.option(
+            "--batch",
+            type=click.IntRange(1, 10_000),
+            default=500,
+            show_default=True,
+            help="Records in a request.",
+        ),
+        api_key_file_option,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def convert(ctx: click.Context, conversion: Conversion, wish: Wish, new_mode: int) -> Summary:
+    """Carry the conversion out.  A new output file gets `new_mode` less the umask.
+
+    Raises `VaultError`; no half output file is left then, and an old one is as it was.
+    """
+    with (
+        tidied_up_on_sigterm(),
+        open_vault(ctx, wish.api_key_file, wish.jobs) as vault,
+        _source(wish.file) as source,
+    ):
+        form = _format(wish, source)
+        name = "stdin" if wish.file == "-" else wish.file
+        with Progress(source) as progress, _target(wish.output, new_mode) as target:
+            job = Job(name, form, Cut(records=wish.batch), wish.jobs, progress)
+            return conversion(vault, source, target, job)
+
+
+@contextmanager
+def _source(file: str) -> Iterator[BinaryIO]:
+    if file == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        opened = Path(file).open("rb")  # noqa: SIM115 - closed below; only opening it is a mistake of usage
+    except OSError as error:
+        raise VaultError("usage", f"cannot read {file}: {error.strerror}") from None
+    with opened:
+        if Path(file).is_dir():
+            raise VaultError("usage", f"cannot read {file}: it is a folder")
+        yield opened
+
+
+@contextmanager
+def _target(output: str | None, new_mode: int) -> Iterator[BinaryIO]:
+    is_stdout = output is None or output == "-"
+    place = nullcontext(sys.stdout.buffer) if is_stdout else whole_file(Path(output or ""), new_mode)
+    try:
+        with place as target:
+            yield cast("BinaryIO", target)
+    except OSError as error:
+        if is_stdout:
+            raise
+        raise VaultError("internal", f"cannot write {output}: {error.strerror or error}") from None
+
+
+def _format(wish: Wish, source: BinaryIO) -> Format:
+    if wish.format is not None:
+        return cast("Format", wish.format)
+    if wish.file == "-":
+        beginning = source.peek(1) if isinstance(source, BufferedReader) else b""
+        return "json" if beginning.lstrip().startswith(b"[") else "jsonl"
+    suffix = Path(wish.file).suffix.lower()
+    if suffix not in SUFFIXES:
+        known = ", ".join(SUFFIXES)
+        raise VaultError(
+            "usage", f"cannot tell what {wish.file} is: its suffix is none of {known}; give --format"
+        )
+    return SUFFIXES[suffix]

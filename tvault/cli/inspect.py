@@ -1,0 +1,82 @@
+"""`tvault inspect`."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import click
+
+from tvault.cli.invocation import VaultCommand, json_option, read_config
+from tvault.cli.output import print_json, print_table
+from tvault.client.vault import peer_status
+from tvault.config import Config, NodeConfig, read_keys
+from tvault.errors import VaultError
+from tvault.model.keys import derive
+
+ANSWER_SECONDS = 3.0
+DIGEST_DIGITS = 12
+NOTHING = "-"
+
+
+@click.command("inspect", cls=VaultCommand)
+@json_option
+@click.pass_context
+def command(ctx: click.Context, as_json: bool) -> None:
+    """Show the cluster at a glance.
+
+    One line for each node: its role in the chain, its view, the last entry of its journal, the last
+    one that it knows to be committed, the digest up to there, how many entries it is behind the
+    longest journal, and whether it can take writes.
+    """
+    config = read_config(ctx)
+    nodes = [_described(node, status) for node, status in _statuses(config)]
+    longest = max((node["last"] for node in nodes if node["last"] is not None), default=0)
+    for node in nodes:
+        node["lag"] = None if node["last"] is None else longest - node["last"]
+    if as_json:
+        print_json({"cluster": config.cluster_id, "nodes": nodes})
+    else:
+        header = ("node", "role", "view", "last", "committed", "digest", "lag", "health")
+        print_table(header, [[_cell(name, node[name]) for name in header] for node in nodes])
+    if all(node["health"] == "down" for node in nodes):
+        raise VaultError("unreachable", "no node answered")
+
+
+def _statuses(config: Config) -> list[tuple[NodeConfig, dict[str, Any] | None]]:
+    """Each node with what it says of itself, all asked at once."""
+    credential = derive(read_keys(config, os.environ).cluster, "peer").hex()
+
+    def ask(node: NodeConfig) -> dict[str, Any] | None:
+        return peer_status(node.peer.url, credential, ANSWER_SECONDS)
+
+    with ThreadPoolExecutor(len(config.nodes)) as pool:
+        return list(zip(config.nodes, pool.map(ask, config.nodes), strict=True))
+
+
+def _described(node: NodeConfig, status: dict[str, Any] | None) -> dict[str, Any]:
+    known = status or {}
+    journal = known.get("journal")
+    journal = journal if isinstance(journal, dict) else {}
+    return {
+        "node": node.id,
+        "role": known.get("role"),
+        "view": known.get("view"),
+        "last": journal.get("last"),
+        "committed": journal.get("committed"),
+        "digest": journal.get("digest"),
+        "lag": None,
+        "health": "down" if status is None else known.get("health"),
+        "chain": known.get("chain"),
+        "ensemble": known.get("ensemble"),
+        "standing": known.get("standing"),
+        "promised": known.get("promised"),
+        "incarnation": known.get("incarnation"),
+    }
+
+
+def _cell(name: str, value: object) -> str:
+    if value is None:
+        return NOTHING
+    return str(value)[:DIGEST_DIGITS] if name == "digest" else str(value)

@@ -1,0 +1,104 @@
+"""What commands share: where the configuration is, which nodes to ask, and as whom."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+
+from tvault.client.vault import Vault
+from tvault.config import Config, load
+from tvault.errors import VaultError
+
+_CONFIG = "tvault.config"
+
+
+def _remember(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:  # noqa: ARG001
+    if value is not None:
+        ctx.meta[_CONFIG] = value
+
+
+config_option = click.option(
+    "--config",
+    metavar="FILE",
+    expose_value=False,
+    callback=_remember,
+    help="The configuration; else TVAULT_CONFIG, else ./tvault.toml.",
+)
+
+api_key_file_option = click.option(
+    "--api-key-file", metavar="FILE", help="A file that holds the API key; else TVAULT_API_KEY."
+)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a command as Ctrl-C does: what it has begun is tidied up."""
+
+
+@contextmanager
+def tidied_up_on_sigterm() -> Iterator[None]:
+    """Raise `Terminated` in the main thread when SIGTERM comes."""
+
+    def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class VaultCommand(click.Command):
+    """A command that takes `--config`, as every command does."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        config_option(self)
+
+
+class VaultGroup(click.Group):
+    """A group whose commands take `--config`."""
+
+    command_class = VaultCommand
+
+
+def read_config(ctx: click.Context) -> Config:
+    """The configuration of this invocation.  Raises `VaultError` (`configuration`)."""
+    return load(ctx.meta.get(_CONFIG), os.environ)
+
+
+def open_vault(ctx: click.Context, api_key_file: str | None, connections: int = 4) -> Vault:
+    """The vault at `TVAULT_URL`, or at the nodes of the configuration, as the owner of the API key."""
+    api_key = _api_key(api_key_file)
+    return Vault(_urls(ctx), api_key, connections=connections)
+
+
+def _urls(ctx: click.Context) -> list[str]:
+    named = os.environ.get("TVAULT_URL", "")
+    urls = [url.strip() for url in named.split(",") if url.strip()]
+    return urls or [node.api.url for node in read_config(ctx).nodes]
+
+
+def _api_key(file: str | None) -> str:
+    if file is not None:
+        try:
+            text = Path(file).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not text"
+            raise VaultError("usage", f"cannot read the API key from {file}: {why}") from None
+        if not text:
+            raise VaultError("usage", f"{file} holds no API key")
+        return text
+    found = os.environ.get("TVAULT_API_KEY", "").strip()
+    if not found:
+        raise VaultError("usage", "no API key: set TVAULT_API_KEY or give --api-key-file")
+    return found

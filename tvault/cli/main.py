@@ -1,0 +1,121 @@
+"""The entry of the command line: which commands there are, and what an exit code means."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from tvault.cli.invocation import Terminated, VaultGroup, config_option
+from tvault.errors import Code, VaultError
+
+COMMANDS = {
+    "init": ("tvault.cli.init", "Make the folder of a new cluster: keys, configuration, API keys."),
+    "key": ("tvault.cli.key", "Make API keys."),
+    "serve": ("tvault.cli.serve", "Run one node in the foreground; SIGTERM ends it cleanly."),
+    "up": ("tvault.cli.up", "Run every node of tvault.toml on this machine."),
+    "tokenize": ("tvault.cli.tokenize", "Put tokens in the place of values in a file."),
+    "detokenize": ("tvault.cli.detokenize", "Put values in the place of tokens in a file."),
+    "rotate-epoch": ("tvault.cli.rotate_epoch", "Begin a new epoch: other tokens from now on."),
+    "inspect": ("tvault.cli.inspect", "Show the cluster at a glance."),
+}
+"""Each command's module, imported when the command is used, and its line of help."""
+
+DONE, FAILED, USAGE, NOT_FOUND, NO_ANSWER = range(5)
+INTERRUPTED, TERMINATED = 130, 143
+
+EXIT_CODES: dict[Code, int] = {
+    "configuration": USAGE,
+    "usage": USAGE,
+    "unreachable": NO_ANSWER,
+    "unavailable": NO_ANSWER,
+    "overloaded": NO_ANSWER,
+}
+"""The exit code of each refusal; the others are 1."""
+
+
+class LazyGroup(VaultGroup):
+    """The commands of the table above, each imported when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(COMMANDS[cmd_name][0])
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 done but something was not found, "
+    "4 the cluster did not answer.",
+)
+@config_option
+@click.version_option(package_name="tvault", message="%(prog)s %(version)s")
+@click.pass_context
+def tvault(ctx: click.Context) -> None:
+    """Deterministic tokens for sensitive values, kept on a chain of durable nodes."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        ctx.color = False
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit: never with a traceback."""
+    code = _run(args)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        code = code or FAILED
+    if code in {INTERRUPTED, TERMINATED}:
+        # Threads may wait for an answer of the cluster: an interrupt does not wait for them.
+        os._exit(code)
+    sys.exit(code)
+
+
+def _run(args: Sequence[str] | None) -> int:
+    try:
+        result = tvault.main(args=args, prog_name="tvault", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt) as error:
+        return TERMINATED if isinstance(error.__cause__, Terminated) else INTERRUPTED
+    except VaultError as error:
+        _say(str(error))
+        return EXIT_CODES.get(error.code, FAILED)
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            _drop_output()
+        else:
+            _say(f"{error.strerror or error}: {error.filename}" if error.filename else str(error))
+        return FAILED
+    except Exception as error:  # noqa: BLE001 - the last resort: a mistake of ours, told without its data
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        _say(f"internal error: {type(error).__name__} at {Path(where.filename).name}:{where.lineno}")
+        return FAILED
+    return result if isinstance(result, int) else DONE
+
+
+def _say(text: str) -> None:
+    click.echo(f"tvault: {text}", err=True)
+
+
+def _drop_output() -> None:
+    """Whoever read our output has left: what is still buffered goes nowhere, quietly."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())

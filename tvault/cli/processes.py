@@ -1,0 +1,62 @@
+"""Nodes as processes of this machine."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from tvault.client.vault import node_health
+from tvault.config import NodeConfig
+
+
+class NodeProcess:
+    """A `tvault serve`, in a session of its own so that a terminal's Ctrl-C reaches it only through
+    the process that started it, and with a pipe as stdin so that it ends when that process does.
+    """
+
+    def __init__(self, config: Path, node: NodeConfig) -> None:
+        self.id = node.id
+        self.url = node.api.url
+        self.is_up = False
+        self.ending = ""
+        command = [sys.executable, "-m", "tvault", "serve", "--node", node.id, "--config", str(config)]
+        self._process = subprocess.Popen(  # noqa: S603 - our own command
+            [*command, "--end-with-stdin"],
+            stdin=subprocess.PIPE,
+            stdout=sys.stderr,
+            start_new_session=True,
+        )
+
+    def has_just_ended(self) -> bool:
+        """Whether it has ended since the last look; `ending` tells how."""
+        if self.ending or self._process.poll() is None:
+            return False
+        code = self._process.returncode
+        self.ending = f"exit status {code}" if code >= 0 else signal.Signals(-code).name
+        return True
+
+    def has_just_come_up(self, timeout_s: float) -> bool:
+        """Whether it answers, and did not at the last look."""
+        if self.is_up or self.ending or node_health(self.url, timeout_s) is None:
+            return False
+        self.is_up = True
+        return True
+
+    def ask_to_end(self) -> None:
+        """Send SIGTERM."""
+        self._process.terminate()
+
+    def wait_for_end(self, timeout_s: float) -> bool:
+        """Wait for its end; kill it and return False when that takes too long."""
+        try:
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            return False
+        finally:
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+        return True

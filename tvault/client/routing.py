@@ -1,0 +1,69 @@
+"""Which node to ask next.  Every node answers every call, so any that answers will do."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
+
+from tvault.errors import VaultError
+
+REST_SECONDS = 2.0
+"""How long a node that failed is asked last."""
+
+
+def checked_url(url: str) -> str:
+    """`url` without a slash at its end.
+
+    Raises `VaultError` (`usage`) unless it is `http://host[:port]` or `https://…`.  It does not show
+    the URL when that holds a password.
+    """
+    text = url.strip().rstrip("/")
+    try:
+        parts = urlsplit(text)
+        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+        parts = urlsplit("")
+    if "@" in text:
+        raise VaultError("usage", "a node's URL must not hold a user name or password")
+    if not good or parts.query or parts.fragment:
+        raise VaultError("usage", f"{text!r} is no URL of a node, such as http://127.0.0.1:7101")
+    return text
+
+
+class Nodes:
+    """The nodes of a cluster, taken in turn so that calls spread over them.  Safe for many threads."""
+
+    def __init__(self, urls: Sequence[str], clock: Callable[[], float]) -> None:
+        if not urls:
+            hint = "set TVAULT_URL or name a tvault.toml with --config"
+            raise VaultError("usage", f"no node is named: {hint}")
+        self._urls = list(dict.fromkeys(checked_url(url) for url in urls))
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._next = 0
+        self._failed: dict[str, float] = {}
+
+    def __len__(self) -> int:
+        return len(self._urls)
+
+    def in_turn(self) -> list[str]:
+        """All nodes, each once; those that failed a moment ago come last."""
+        with self._lock:
+            start = self._next
+            self._next = (start + 1) % len(self._urls)
+            now = self._clock()
+            turned = self._urls[start:] + self._urls[:start]
+            resting = {url for url, since in self._failed.items() if now - since < REST_SECONDS}
+            return sorted(turned, key=resting.__contains__)
+
+    def failed(self, url: str) -> None:
+        """Ask this node last for a while."""
+        with self._lock:
+            self._failed[url] = self._clock()
+
+    def answered(self, url: str) -> None:
+        """The node is there."""
+        with self._lock:
+            self._failed.pop(url, None)

@@ -1,0 +1,142 @@
+"""The one table of settings: it feeds the loader, the sample file, what `init` writes, and the docs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tvault.config.kinds import (
+    ClusterId,
+    FieldPaths,
+    Folder,
+    HostAndPort,
+    Integer,
+    KeyHashes,
+    KeyPlace,
+    Kind,
+    NodeId,
+    OwnerId,
+)
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section of the file.  A `repeated` one is written `[[name]]`, once for each thing."""
+
+    name: str
+    help: str
+    repeated: bool = False
+    required: bool = True
+
+    @property
+    def header(self) -> str:
+        """The section as it is written in the file."""
+        return f"[[{self.name}]]" if self.repeated else f"[{self.name}]"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting.  Without a `default` it must be given; `unit` is empty where none applies."""
+
+    section: str
+    name: str
+    kind: Kind
+    help: str
+    default: int | None = None
+    unit: str = ""
+
+
+SECTIONS = (
+    Section(
+        "cluster",
+        "What all nodes must agree on: peers refuse a node that says otherwise.",
+    ),
+    Section("keys", "Where key material is read from. A key never stands in this file."),
+    Section("node", "One section for each node of the ensemble, 1 to 9 of them.", repeated=True),
+    Section("owner", "One section for each owner of data.", repeated=True),
+    Section("limits", "What a node accepts; beyond it a request gets 413 or 503.", required=False),
+    Section("timing", "When nodes suspect each other, and how long a request may take.", required=False),
+    Section("store", "What a node's database may use.", required=False),
+)
+
+SETTINGS = (
+    Setting("cluster", "id", ClusterId(), "The cluster's identity. No node opens a folder of another."),
+    Setting(
+        "cluster",
+        "fields",
+        FieldPaths(),
+        "The fields of records whose values become tokens. Everything else passes through untouched.",
+    ),
+    Setting(
+        "keys",
+        "token",
+        KeyPlace(),
+        "The key that makes tokens and seals values: 64 or more hex digits in a file of mode 0600, "
+        "relative to this file, or 'env:NAME'. Once it is lost, no token can ever be turned back.",
+    ),
+    Setting("keys", "cluster", KeyPlace(), "The secret that nodes prove to each other. Same forms."),
+    Setting("node", "id", NodeId(), "The node's name."),
+    Setting("node", "api", HostAndPort(), "Where clients reach it, 'host:port'."),
+    Setting("node", "peer", HostAndPort(), "Where the other nodes reach it, 'host:port'."),
+    Setting("node", "data", Folder(), "The one folder that holds its state, relative to this file."),
+    Setting("owner", "id", OwnerId(), "The owner's name. It enters every token: never change it."),
+    Setting(
+        "owner",
+        "api_keys",
+        KeyHashes(),
+        "Hashes of the API keys that act for it: 'tvault key new --owner NAME' makes a key.",
+    ),
+    Setting(
+        "limits",
+        "values_per_request",
+        Integer(1, 1_000_000),
+        "Most values or tokens in one request.",
+        10_000,
+        "values",
+    ),
+    Setting(
+        "limits", "body_bytes", Integer(1024, 1 << 30), "Longest body of a request.", 16 * MIB, "bytes"
+    ),
+    Setting("limits", "value_bytes", Integer(1, 1 << 28), "Longest single value.", 64 * 1024, "bytes"),
+    Setting(
+        "limits",
+        "requests_at_once",
+        Integer(1, 1000),
+        "Requests a node works on at the same time; further ones are told to come back.",
+        16,
+        "requests",
+    ),
+    Setting(
+        "timing",
+        "heartbeat_ms",
+        Integer(10, 60_000),
+        "How often a node tells the others that it is there.",
+        100,
+        "milliseconds",
+    ),
+    Setting(
+        "timing",
+        "suspect_ms",
+        Integer(30, 600_000),
+        "A node not heard for so long is taken for failed. At least three times heartbeat_ms.",
+        800,
+        "milliseconds",
+    ),
+    Setting(
+        "timing",
+        "request_timeout_ms",
+        Integer(100, 600_000),
+        "How long a request may take before it is answered 503.",
+        5000,
+        "milliseconds",
+    ),
+    Setting(
+        "store", "cache_mib", Integer(1, 1 << 20), "Memory for the database's page cache.", 128, "MiB"
+    ),
+)
+
+
+def settings_of(section: str) -> tuple[Setting, ...]:
+    """The settings of one section, in the order they are shown."""
+    return tuple(setting for setting in SETTINGS if setting.section == section)

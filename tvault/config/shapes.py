@@ -1,0 +1,113 @@
+"""What a configuration is, once it has been read and judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tvault.errors import VaultError
+from tvault.model.fields import Fields
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a server listens and where others reach it."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The address as a base URL, without a slash at its end."""
+        return f"http://{self}"
+
+
+@dataclass(frozen=True)
+class KeyReference:
+    """Where 32 or more bytes of key material come from: a file, or an environment variable.
+
+    Exactly one of `file` (absolute) and `variable` is set.  `setting` is its name in the file.
+    """
+
+    setting: str
+    file: Path | None = None
+    variable: str | None = None
+
+
+@dataclass(frozen=True)
+class KeyReferences:
+    """The references of section `[keys]`."""
+
+    token: KeyReference
+    cluster: KeyReference
+
+
+@dataclass(frozen=True)
+class NodeConfig:
+    """One node: its name, its two addresses and the one folder (absolute) that holds its state."""
+
+    id: str
+    api: Address
+    peer: Address
+    data: Path
+
+
+@dataclass(frozen=True)
+class OwnerConfig:
+    """An owner and the hashes (`sha256:` and 64 hex digits) of its API keys."""
+
+    id: str
+    api_keys: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a node accepts."""
+
+    values_per_request: int
+    body_bytes: int
+    value_bytes: int
+    requests_at_once: int
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Intervals in milliseconds."""
+
+    heartbeat_ms: int
+    suspect_ms: int
+    request_timeout_ms: int
+
+
+@dataclass(frozen=True)
+class StoreConfig:
+    """What a node's database may use."""
+
+    cache_mib: int
+
+
+@dataclass(frozen=True)
+class Config:
+    """The whole of one `tvault.toml`.  Paths in it are absolute; no key material is in it."""
+
+    path: Path
+    cluster_id: str
+    fields: Fields
+    keys: KeyReferences
+    nodes: tuple[NodeConfig, ...]
+    owners: tuple[OwnerConfig, ...]
+    limits: Limits
+    timing: Timing
+    store: StoreConfig
+
+    def node(self, node_id: str) -> NodeConfig:
+        """The node of this name.  Raises `VaultError` (`configuration`) naming those that exist."""
+        for node in self.nodes:
+            if node.id == node_id:
+                return node
+        names = ", ".join(node.id for node in self.nodes)
+        raise VaultError("configuration", f"{self.path} has no node {node_id!r}; its nodes are {names}")

@@ -1,0 +1,217 @@
+"""How commands become entries: sent to the head, judged, gathered, ordered, answered.
+
+Pure, like the replica it feeds: the node and the simulator drive the same code.  Any node takes a
+command; one that is not the head passes it on and waits for the outcome.  The head judges what waits
+against the end of its journal and gathers what it admits into one entry: that is the group commit.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import msgspec
+
+from tvault.engine import EpochRefused, StaleEpoch, TokensExist, Written
+from tvault.model import rules
+from tvault.model.commands import Command, decode_command, encode_command, encode_rows
+from tvault.replication.messages import Message, Outcome, Proposal
+from tvault.replication.ready import Answer
+from tvault.replication.replica import Replica
+
+GROUP_BYTES = 1024 * 1024
+"""An entry takes no further command once its rows reach this size."""
+
+QUEUE_BYTES = 64 * 1024 * 1024
+"""Commands waiting at the head, at most; beyond it they are refused at once."""
+
+
+class Declined(msgspec.Struct, frozen=True, array_like=True, tag="declined"):
+    """Not ordered, or not known to be: `code` as in `tvault.errors`."""
+
+    code: Literal["unavailable", "overloaded", "internal"]
+    detail: str
+
+
+Verdict = Written | StaleEpoch | TokensExist | EpochRefused | Declined
+
+_NO_CHAIN = Declined("unavailable", "this node has no chain to write to now; try again")
+_UNKNOWN = Declined("unavailable", "the chain changed before the write was acknowledged; try again")
+_FULL = Declined("overloaded", "too many writes are waiting; try again")
+
+_encoder = msgspec.msgpack.Encoder()
+_verdicts = msgspec.msgpack.Decoder(Verdict)
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """A command at the head, and who asked: a node and its ticket."""
+
+    origin: str
+    ticket: int
+    command: bytes
+
+
+class Ordering:
+    """One node's commands on their way to the journal.
+
+    `send` and `resolve` are called back with messages for other nodes and with verdicts for tickets of
+    this one; each ticket gets one verdict, at the latest when the node leaves its view.
+    """
+
+    def __init__(
+        self,
+        node: str,
+        replica: Replica,
+        judge: rules.Judge,
+        new_ticket: Callable[[], int],
+        send: Callable[[str, Message], None],
+        resolve: Callable[[int, Verdict], None],
+    ) -> None:
+        self._node = node
+        self._replica = replica
+        self._judge = judge
+        self._new_ticket = new_ticket
+        self._send = send
+        self._resolve = resolve
+        self._queue: deque[_Waiting] = deque()
+        self._queued_bytes = 0
+        self._groups: dict[int, list[_Waiting]] = {}
+        self._passed_on: dict[int, str] = {}
+        self._view = -1
+
+    # In.
+
+    def submit(self, ticket: int, command: Command) -> None:
+        """A command of this node's API."""
+        head = self._replica.head()
+        body = encode_command(command)
+        if head == self._node:
+            self._enqueue(_Waiting(self._node, ticket, body))
+        elif head is None:
+            self._resolve(ticket, _NO_CHAIN)
+        else:
+            self._passed_on[ticket] = head
+            self._send(head, Proposal(ticket, body))
+
+    def on_proposal(self, sender: str, proposal: Proposal) -> None:
+        """A command of another node's API, sent here because this node is, or was, the head."""
+        waiting = _Waiting(sender, proposal.ticket, proposal.command)
+        if self._replica.head() == self._node:
+            self._enqueue(waiting)
+        else:
+            self._tell(waiting, _NO_CHAIN)
+
+    def on_outcome(self, outcome: Outcome) -> None:
+        """What the head says of a command passed on; an outcome that nobody waits for is old."""
+        if self._passed_on.pop(outcome.ticket, None) is not None:
+            self._resolve(outcome.ticket, _verdicts.decode(outcome.verdict))
+
+    def on_answer(self, answer: Answer) -> None:
+        """The entry that `gather` proposed is committed, or lost with its view."""
+        committed = answer.result == "committed"
+        for waiting in self._groups.pop(answer.ticket, ()):
+            self._tell(waiting, Written(answer.seq) if committed else _UNKNOWN)
+
+    def forget(self, ticket: int) -> None:
+        """Nobody waits for the ticket any more."""
+        self._passed_on.pop(ticket, None)
+
+    def on_link_lost(self, node: str) -> None:
+        """What was on its way to or from `node` may be lost: its outcome is unknown."""
+        for ticket in [ticket for ticket, head in self._passed_on.items() if head == node]:
+            del self._passed_on[ticket]
+            self._resolve(ticket, _UNKNOWN)
+
+    # On.
+
+    def gather(self) -> bool:
+        """Order one entry from what waits, if this node is a head with room; whether it did.
+
+        The replica's `ready` must be carried out before the next call: the judge looks at the rows.
+        """
+        self._notice_change()
+        if not self._queue or not self._replica.may_propose():
+            return False
+        group: list[_Waiting] = []
+        beside: list[tuple[_Waiting, Callable[[int], Verdict]]] = []
+        while self._queue and self._judge.size_bytes < GROUP_BYTES:
+            waiting = self._queue.popleft()
+            self._queued_bytes -= len(waiting.command)
+            self._admit(waiting, group, beside)
+        if not group:
+            return True
+        ticket = self._new_ticket()
+        self._groups[ticket] = group
+        seq = self._replica.propose(encode_rows(self._judge.take()), ticket)
+        for waiting, verdict in beside:
+            self._tell(waiting, verdict(seq))
+        return True
+
+    def _admit(
+        self,
+        waiting: _Waiting,
+        group: list[_Waiting],
+        beside: list[tuple[_Waiting, Callable[[int], Verdict]]],
+    ) -> None:
+        """Judge one command: into the group, or refused; `beside` what the group stands in the way of,
+        whose verdict names the entry that the group becomes."""
+        try:
+            verdict = self._judge.admit(decode_command(waiting.command))
+        except msgspec.DecodeError:
+            verdict = rules.Unacceptable("no_blocks")
+        match verdict:
+            case rules.Admitted():
+                group.append(waiting)
+            case rules.TokensExist(seq, in_group):
+                if in_group:
+                    beside.append((waiting, TokensExist))
+                else:
+                    self._tell(waiting, TokensExist(seq))
+            case rules.StaleEpoch(newest):
+                self._tell(waiting, StaleEpoch(newest))
+            case rules.EpochRefused(newest, seq, in_group):
+                if in_group:
+                    beside.append((waiting, partial(EpochRefused, newest)))
+                else:
+                    self._tell(waiting, EpochRefused(newest, seq))
+            case rules.Unacceptable(reason):
+                self._tell(waiting, _unacceptable(reason))
+
+    def _enqueue(self, waiting: _Waiting) -> None:
+        if self._queued_bytes + len(waiting.command) > QUEUE_BYTES:
+            self._tell(waiting, _FULL)
+            return
+        self._queue.append(waiting)
+        self._queued_bytes += len(waiting.command)
+
+    def _notice_change(self) -> None:
+        """With another view, or a chain that has fallen silent, nobody waits in vain."""
+        view = self._replica.view_number()
+        if view != self._view:
+            self._view = view
+            passed_on, self._passed_on = self._passed_on, {}
+            for ticket in passed_on:
+                self._resolve(ticket, _UNKNOWN)
+        if self._queue and not self._replica.heads_live_chain():
+            queue, self._queue = self._queue, deque()
+            self._queued_bytes = 0
+            for waiting in queue:
+                self._tell(waiting, _NO_CHAIN)
+
+    def _tell(self, waiting: _Waiting, verdict: Verdict) -> None:
+        if waiting.origin == self._node:
+            self._resolve(waiting.ticket, verdict)
+        else:
+            self._send(waiting.origin, Outcome(waiting.ticket, _encoder.encode(verdict)))
+
+
+def _unacceptable(reason: rules.Flaw) -> Declined:
+    if reason == "unknown_owner":
+        return Declined(
+            "unavailable", "the head does not know the owner yet; restart it with the new owner"
+        )
+    return Declined("internal", f"the head refused a malformed command ({reason})")

@@ -1,0 +1,190 @@
+"""What nodes say to each other: frozen values, one meaning each.
+
+Every message travels in an `Envelope`, which names the sender's life (incarnation and boot) and the
+view that the message belongs to.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from tvault.replication.entry import Entry, Position
+from tvault.replication.promise import Standing
+from tvault.replication.view import Member, View
+
+
+class _Message(msgspec.Struct, frozen=True, array_like=True):
+    """The form shared by all messages: an array that begins with the message's name."""
+
+
+class FoundingAsk(_Message, frozen=True, array_like=True, tag="founding-ask"):
+    """Is your journal empty, and have you set nothing aside?"""
+
+    nonce: str
+
+
+class FoundingAnswer(_Message, frozen=True, array_like=True, tag="founding-answer"):
+    """The answer to the round `nonce`, for the incarnation in the envelope."""
+
+    nonce: str
+    empty: bool
+
+
+class PreVote(_Message, frozen=True, array_like=True, tag="pre-vote"):
+    """Would you leave your view for mine?  Changes nothing."""
+
+    round: int
+    last: Position
+
+
+class PreVoteAnswer(_Message, frozen=True, array_like=True, tag="pre-vote-answer"):
+    """`granted`: the sender misses its chain, too, and has no longer journal."""
+
+    round: int
+    granted: bool
+    standing: Standing
+    promised: int
+
+
+class Prepare(_Message, frozen=True, array_like=True, tag="prepare"):
+    """Promise me the envelope's view.  `last` is the candidate's journal end; `founders` names every
+    node and its incarnation in a founding, and is empty otherwise."""
+
+    last: Position
+    founders: tuple[Member, ...] = ()
+
+
+class Promised(_Message, frozen=True, array_like=True, tag="promised"):
+    """The sender has left its view, and will act for none below the envelope's.  From a blank node
+    it counts for nothing but presence."""
+
+    standing: Standing
+    last: Position
+
+
+class Refused(_Message, frozen=True, array_like=True, tag="refused"):
+    """No promise: the sender promised `promised` already, or its journal is longer."""
+
+    promised: int
+    last: Position
+
+
+class Superseded(_Message, frozen=True, array_like=True, tag="superseded"):
+    """What you sent belongs to a view that the sender has left for `promised`."""
+
+    promised: int
+
+
+class Seek(_Message, frozen=True, array_like=True, tag="seek"):
+    """Which view is the newest that you take part in?"""
+
+
+class NewView(_Message, frozen=True, array_like=True, tag="new-view"):
+    """The view is decided, and its barrier is durable at its head."""
+
+    view: View
+
+
+class Sync(_Message, frozen=True, array_like=True, tag="sync"):
+    """From a successor: let us agree anew where we stand.
+
+    `session` is a new one of the sender's; `positions` are places of its journal from the end down
+    to what it knows as committed, so that the predecessor finds one that both hold.
+    """
+
+    session: int
+    positions: tuple[Position, ...]
+
+
+class Append(_Message, frozen=True, array_like=True, tag="append"):
+    """From a predecessor: the entries that follow `previous`, and what is committed by now."""
+
+    session: int
+    previous: Position
+    entries: tuple[Entry, ...]
+    committed: int
+
+
+class Ack(_Message, frozen=True, array_like=True, tag="ack"):
+    """From a successor: it has persisted up to `held`, and so has everyone below it up to `acked`."""
+
+    session: int
+    held: int
+    acked: int
+
+
+class Heartbeat(_Message, frozen=True, array_like=True, tag="heartbeat"):
+    """Down the chain: `end` is the last entry sent in `session`, which is 0 when there is none."""
+
+    number: int
+    session: int
+    end: int
+    committed: int
+
+
+class HeartbeatReturn(_Message, frozen=True, array_like=True, tag="heartbeat-return"):
+    """Up the chain: heartbeat `number` has been at the tail."""
+
+    number: int
+    session: int
+    held: int
+    acked: int
+
+
+class Confirm(_Message, frozen=True, array_like=True, tag="confirm"):
+    """Have you promised a later view than the envelope's?"""
+
+    round: int
+
+
+class Confirmed(_Message, frozen=True, array_like=True, tag="confirmed"):
+    """No."""
+
+    round: int
+
+
+class Proposal(_Message, frozen=True, array_like=True, tag="proposal"):
+    """To the head: order this command.  `ticket` is the sender's; between nodes, not for the replica."""
+
+    ticket: int
+    command: bytes
+
+
+class Outcome(_Message, frozen=True, array_like=True, tag="outcome"):
+    """From the head: what became of the proposal `ticket`."""
+
+    ticket: int
+    verdict: bytes
+
+
+Message = (
+    FoundingAsk
+    | FoundingAnswer
+    | PreVote
+    | PreVoteAnswer
+    | Prepare
+    | Promised
+    | Refused
+    | Superseded
+    | Seek
+    | NewView
+    | Sync
+    | Append
+    | Ack
+    | Heartbeat
+    | HeartbeatReturn
+    | Confirm
+    | Confirmed
+    | Proposal
+    | Outcome
+)
+
+
+class Envelope(msgspec.Struct, frozen=True, array_like=True):
+    """A message with its sender's node, incarnation and boot, and the view that it belongs to."""
+
+    sender: str
+    incarnation: str
+    boot: int
+    view: int
+    message: Message

@@ -1,0 +1,23 @@
+"""What a node says of itself, for health, status and people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tvault.replication.promise import Standing
+
+
+@dataclass(frozen=True)
+class State:
+    """What a node says of itself, at one moment."""
+
+    node: str
+    incarnation: str
+    standing: Standing
+    promised: int
+    role: str
+    view: int
+    chain: tuple[str, ...]
+    last: int
+    committed: int
+    can_write: bool

@@ -1,0 +1,173 @@
+"""What the bodies of requests may look like, and the values that are taken out of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any, Final
+
+from tvault.errors import FieldError, VaultError
+from tvault.model.fields import Fields, Slot
+from tvault.model.values import InvalidValue, encode_value, encode_values
+from tvault.wire import Limits, Unrepresentable, decode_marked
+
+MOST_ERRORS: Final = 100
+"""Most places that one refusal lists."""
+
+_IGNORED: Final = frozenset({"owner_id"})
+
+
+def members_of(body: bytes, known: Collection[str]) -> tuple[dict[str, Any], bool]:
+    """The members of the JSON object in `body`, `owner_id` left out, and whether numbers that cannot
+    be handed back are marked in it (`wire.Unrepresentable`).
+
+    Raises `VaultError` `malformed` when it is not an object or has a member that is not `known`.
+    """
+    document, is_marked = decode_marked(body)
+    if not isinstance(document, dict):
+        raise VaultError("malformed", "The body must be a JSON object.")
+    for name in _IGNORED:
+        document.pop(name, None)
+    if not document.keys() <= set(known):
+        names = ", ".join(sorted(known))
+        raise VaultError("malformed", f"The body has an unknown member; known here: {names}.")
+    return document, is_marked
+
+
+def only_member(document: dict[str, Any], known: Sequence[str]) -> str:
+    """The name of the one member there is.  Raises `VaultError` `malformed` for none or several."""
+    if len(document) != 1:
+        names = ", ".join(known)
+        raise VaultError("malformed", f"The body must have exactly one of these members: {names}.")
+    return str(next(iter(document)))
+
+
+def list_of(document: dict[str, Any], name: str) -> list[Any]:
+    """The array that is the member `name`.  Raises `VaultError` `malformed` for anything else."""
+    there = document[name]
+    if not isinstance(there, list):
+        raise VaultError("malformed", f"The member {name} must be an array.")
+    return there
+
+
+def records_of(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """The array of objects that is the member `records`.  Raises `VaultError` `malformed`."""
+    records = list_of(document, "records")
+    odd = [at for at, record in enumerate(records) if not isinstance(record, dict)]
+    if odd:
+        errors = tuple(FieldError(at, "not_an_object") for at in odd[:MOST_ERRORS])
+        raise VaultError("malformed", "Every record must be a JSON object.", errors)
+    return records
+
+
+def refuse_too_many(count: int, limits: Limits) -> None:
+    """Raise `VaultError` `too_large` when a request has more values than it may."""
+    most = limits.values_per_request
+    if count > most:
+        members = {"limit": most, "limit_name": "values_per_request"}
+        raise VaultError("too_large", f"A request takes at most {most} values.", members=members)
+
+
+def canonical_values(values: Sequence[object], positions: Sequence[int], limits: Limits) -> list[bytes]:
+    """The canonical bytes of values that stand at these positions of a request.
+
+    Raises `VaultError` `invalid_value` or `too_large` with the positions of those that are refused.
+    """
+    try:
+        return encode_values(values, limits.value_bytes)
+    except (InvalidValue, TypeError):
+        pass  # now all of them, not the first alone
+    places = zip(values, ((at, None) for at in positions), strict=True)
+    raise _refusal(_errors_of(places, limits), limits)
+
+
+def canonical_slots(
+    records: Sequence[dict[str, Any]], fields: Fields, limits: Limits, *, is_marked: bool
+) -> tuple[list[Slot], list[bytes]]:
+    """The places of records that hold values, and the canonical bytes of those values.
+
+    Raises `VaultError` `invalid_value` or `too_large` with record and field of what is refused.
+    """
+    slots, misfits = fields.slots(records)
+    refuse_too_many(len(slots), limits)
+    errors = [FieldError(misfit.record, misfit.code, misfit.where) for misfit in misfits]
+    if is_marked:
+        errors += _marks_elsewhere(records, slots)
+    try:
+        canonicals = encode_values([slot.value for slot in slots], limits.value_bytes)
+    except (InvalidValue, TypeError):
+        errors += _errors_of(((slot.value, (slot.record, slot.where)) for slot in slots), limits)
+    if errors:
+        raise _refusal(errors, limits)
+    return slots, canonicals
+
+
+def refuse_marks(records: Sequence[dict[str, Any]], slots: Sequence[Slot]) -> None:
+    """Raise `VaultError` `invalid_value` when there are marked numbers anywhere in the records."""
+    errors = [
+        FieldError(slot.record, slot.value.reason, slot.where)
+        for slot in slots
+        if isinstance(slot.value, Unrepresentable)
+    ]
+    errors += _marks_elsewhere(records, slots)
+    if errors:
+        raise _invalid(errors)
+
+
+def _errors_of(
+    places: Iterable[tuple[object, tuple[int, str | None]]], limits: Limits
+) -> list[FieldError]:
+    errors = []
+    for value, (index, field) in places:
+        reason = _flaw_of(value, limits)
+        if reason is not None:
+            errors.append(FieldError(index, reason, field))
+    return errors
+
+
+def _flaw_of(value: object, limits: Limits) -> str | None:
+    if isinstance(value, Unrepresentable):
+        return value.reason
+    try:
+        encode_value(value, limits.value_bytes)
+    except InvalidValue as error:
+        return error.reason
+    return None
+
+
+def _marks_elsewhere(records: Sequence[dict[str, Any]], slots: Sequence[Slot]) -> list[FieldError]:
+    in_fields = {id(slot.value) for slot in slots}
+    return [
+        FieldError(index, mark.reason)
+        for index, record in enumerate(records)
+        for mark in _marks_in(record)
+        if id(mark) not in in_fields
+    ]
+
+
+def _marks_in(record: object) -> Iterator[Unrepresentable]:
+    waiting = [record]
+    while waiting:
+        there = waiting.pop()
+        if isinstance(there, Unrepresentable):
+            yield there
+        elif isinstance(there, dict):
+            waiting.extend(there.values())
+        elif isinstance(there, list):
+            waiting.extend(there)
+
+
+def _refusal(errors: Sequence[FieldError], limits: Limits) -> VaultError:
+    if any(error.code != "too_large" for error in errors):
+        return _invalid(errors)
+    most = limits.value_bytes
+    members = {"limit": most, "limit_name": "value_bytes"}
+    return VaultError("too_large", f"A value may have at most {most} bytes.", _listed(errors), members)
+
+
+def _invalid(errors: Sequence[FieldError]) -> VaultError:
+    more = f" The first {MOST_ERRORS} places are listed." if len(errors) > MOST_ERRORS else ""
+    return VaultError("invalid_value", f"A value of the request cannot be taken.{more}", _listed(errors))
+
+
+def _listed(errors: Sequence[FieldError]) -> tuple[FieldError, ...]:
+    return tuple(sorted(errors, key=lambda error: error.index)[:MOST_ERRORS])

@@ -1,0 +1,248 @@
+"""One node, wired: configuration, folder, replica, ports.  The only place that knows all parts."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from tvault.config import Config, read_keys
+from tvault.errors import VaultError
+from tvault.events import EventLog
+from tvault.model.blocks import NONCE_BYTES
+from tvault.model.keys import KeyRing, derive
+from tvault.model.owners import OwnerTable
+from tvault.model.rules import Judge
+from tvault.model.rules import Limits as MintLimits
+from tvault.replication.ready import Timing
+from tvault.replication.recovery import Identity
+from tvault.server.chain_engine import ChainEngine
+from tvault.server.client_api import ClientApi
+from tvault.server.folder import DataFolder, Opened
+from tvault.server.framing import Server, make_server
+from tvault.server.hello import Hello, digest_of_fields
+from tvault.server.links import Link, PeerLinks
+from tvault.server.node import Node
+from tvault.server.peer_api import PeerApi
+from tvault.wire import Limits
+
+SWITCH_SECONDS = 0.001
+"""How long a thread may keep the interpreter while others wait: the node's thread must not wait long
+behind requests that are being decoded."""
+
+SPARE_THREADS = 8
+
+_log = logging.getLogger("tvault.serve")
+
+
+class RunningNode:
+    """All parts of one node.  Raises `VaultError` when it cannot start; then nothing is left open."""
+
+    def __init__(self, config: Config, node_id: str) -> None:
+        self._config = config
+        self._me = config.node(node_id)
+        keys = read_keys(config, os.environ)
+        self._ring = KeyRing(keys.token)
+        self._credential = derive(keys.cluster, "peer").hex()
+        self._folder = DataFolder(self._me.data)
+        self._undo: list[Callable[[], None]] = [self._folder.close]
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def node(self) -> Node:
+        """The driver of the replica."""
+        return self._node
+
+    @property
+    def events(self) -> EventLog:
+        """The node's event log."""
+        return self._events
+
+    def start(self) -> None:
+        """Take part in the cluster and answer clients."""
+        self._serve(self._peer_server, "peer port")
+        self._node.start(self._links)
+        self._undo.append(self._node.stop)
+        self._links.start()
+        self._undo.append(self._links.stop)
+        self._serve(self._api_server, "client port")
+        self._undo.append(self._api_server.stop)
+
+    def close(self) -> None:
+        """End in the reverse order of the start."""
+        while self._undo:
+            self._undo.pop()()
+
+    def _open(self) -> None:
+        config, me = self._config, self._me
+        self._events = EventLog(me.data, me.id)
+        self._undo.append(self._events.close)
+        ensemble = tuple(node.id for node in config.nodes)
+        opened = self._folder.open(Identity(config.cluster_id, ensemble, me.id), config.store.cache_mib)
+        self._undo += (opened.promise_file.close, opened.store.close)
+        self._note_recovery(opened)
+        owners = {owner.id: owner.api_keys for owner in config.owners}
+        timing = Timing(config.timing.heartbeat_ms, config.timing.suspect_ms)
+        limits = config.limits
+        mint_limits = MintLimits.for_requests(
+            values=limits.values_per_request,
+            body_bytes=limits.body_bytes,
+            value_bytes=limits.value_bytes,
+        )
+        judge = Judge(opened.store, owners, mint_limits)
+        self._store = opened.store
+        self._node = Node(opened.promise, opened.promise_file, opened.store, timing, judge, self._events)
+        self._open_peer_port(opened)
+        self._open_client_port(OwnerTable(owners))
+
+    def _open_client_port(self, owners: OwnerTable) -> None:
+        config, limits = self._config, self._config.limits
+        api = ClientApi(
+            engine=ChainEngine(self._node, self._store),
+            keys=self._ring,
+            fields=config.fields,
+            owners=owners,
+            limits=Limits(
+                values_per_request=limits.values_per_request,
+                body_bytes=limits.body_bytes,
+                value_bytes=limits.value_bytes,
+                requests_at_once=limits.requests_at_once,
+            ),
+            status=self._status,
+            nonce=partial(os.urandom, NONCE_BYTES),
+            clock=time.monotonic,
+            record=self._events.record,
+            request_seconds=config.timing.request_timeout_ms / 1000,
+        )
+        threads = limits.requests_at_once + SPARE_THREADS
+        address = self._me.api
+        self._api_server = make_server(api.app, address.host, address.port, threads)
+        self._api_server.prepare()
+        self._undo.append(self._api_server.stop)
+
+    def _open_peer_port(self, opened: Opened) -> None:
+        config = self._config
+        hello = Hello(
+            cluster=config.cluster_id,
+            ensemble=opened.promise.ensemble,
+            fields=digest_of_fields(str(path) for path in config.fields.paths),
+            keys=self._ring.fingerprint(),
+            node=self._me.id,
+            incarnation=opened.promise.incarnation,
+            boot=opened.promise.boot,
+        )
+        api = PeerApi(
+            hello,
+            self._credential,
+            deliver=self._node.deliver,
+            status=self._peer_status,
+            refused=self._note_refusal,
+        )
+        others = [node for node in config.nodes if node.id != self._me.id]
+        address = self._me.peer
+        threads = 2 * len(others) + SPARE_THREADS
+        self._peer_server = make_server(api.app, address.host, address.port, threads)
+        self._peer_server.prepare()
+        self._undo += (self._peer_server.stop, api.stop)
+        self._links = PeerLinks(
+            {
+                node.id: Link(
+                    node.peer.url,
+                    hello,
+                    self._credential,
+                    lost=partial(self._node.link_lost, node.id),
+                    refused=self._note_refusal,
+                )
+                for node in others
+            }
+        )
+
+    def _serve(self, server: Server, name: str) -> None:
+        threading.Thread(target=server.serve, name=name, daemon=True).start()
+
+    def _status(self) -> dict[str, Any]:
+        """The document of `GET /status`; the digest is over the committed prefix."""
+        state = self._node.state
+        committed = self._store.position(state.committed)
+        return {
+            "node": state.node,
+            "role": state.role,
+            "view": state.view,
+            "chain": list(state.chain),
+            "ensemble": [node.id for node in self._config.nodes],
+            "journal": {
+                "last": state.last,
+                "committed": state.committed,
+                "digest": committed.digest.hex() if committed is not None else "",
+            },
+        }
+
+    def _peer_status(self) -> dict[str, Any]:
+        """The same, and what only operators see."""
+        state = self._node.state
+        return self._status() | {
+            "health": "ok" if state.can_write else "unavailable",
+            "incarnation": state.incarnation,
+            "standing": state.standing.name.lower(),
+            "promised": state.promised,
+        }
+
+    def _note_recovery(self, opened: Opened) -> None:
+        promise, last = opened.promise, opened.store.last()
+        if opened.set_aside is not None:
+            _log.warning("files of %s are set aside: %s", self._me.id, opened.set_aside)
+            self._events.record("set-aside", why=opened.set_aside)
+        self._events.record(
+            "recovery",
+            last=last.seq,
+            committed=opened.store.committed_hint(),
+            promised=promise.promised,
+            standing=promise.standing.name.lower(),
+            incarnation=promise.incarnation,
+            boot=promise.boot,
+        )
+
+    def _note_refusal(self, why: str) -> None:
+        _log.warning("%s", why)
+        self._events.record("peer-refused", why=why)
+
+
+def run_node(config: Config, node_id: str) -> int:
+    """Run one node until SIGTERM or SIGINT ends it (0), or it must stop by itself (1).
+
+    Must be called by the main thread.  Raises `VaultError` when it cannot start: an unknown node, a
+    folder or a port that cannot be used, a key that is missing.
+    """
+    sys.setswitchinterval(SWITCH_SECONDS)
+    _log_to_stderr()
+    running = RunningNode(config, node_id)
+    try:
+        events = running.events
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: running.node.stopped.set())
+        running.start()
+        events.record("start", api=str(config.node(node_id).api), peer=str(config.node(node_id).peer))
+        _log.info("node %s answers on %s", node_id, config.node(node_id).api)
+        running.node.stopped.wait()
+        events.record("stop", why=running.node.failure or "asked to stop")
+    finally:
+        running.close()
+    if running.node.failure is not None:
+        raise VaultError("internal", f"Node {node_id} stopped: {running.node.failure}")
+    return 0
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
+    )

@@ -1,0 +1,159 @@
+"""The write path of a tokenization: one epoch, all or nothing, however often it must be tried.
+
+The tokens of new values are written with an epoch that is believed to be the active one.  Whoever
+orders the journal refuses the write when it is not, or when another request has written one of the
+tokens meanwhile; then the tokens are looked up again.  A request whose values all have tokens writes
+nothing, and must make sure that its epoch is still active before it answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tvault.engine import Engine, StaleEpoch, TokensExist, Written
+from tvault.errors import VaultError
+from tvault.model.blocks import open_places, seal
+from tvault.model.commands import Mint
+from tvault.model.keys import KeyRing, Scope
+from tvault.model.records import Places
+from tvault.model.tokens import render_tokens
+
+ROUNDS: Final = 16
+"""How often a write is tried when other writes keep coming between."""
+
+
+class Collision(Exception):
+    """Two values have one token, under the owner's keys of `epoch`."""
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__(f"two values have one token in epoch {epoch}")
+        self.epoch = epoch
+
+
+@dataclass(frozen=True)
+class Tokenized:
+    """What a tokenization came to: `new` tokens that it issued, `known` ones that existed."""
+
+    epoch: int
+    answer: bytes
+    new: int
+    known: int
+
+
+class Tokenizer:
+    """Gives values their tokens.  `nonce` gives 12 bytes that it never gives again."""
+
+    def __init__(self, engine: Engine, keys: KeyRing, nonce: Callable[[], bytes]) -> None:
+        self._engine = engine
+        self._keys = keys
+        self._nonce = nonce
+
+    def tokenize(
+        self,
+        owner: str,
+        canonicals: Sequence[bytes],
+        render: Callable[[int, list[str]], bytes],
+        deadline: float,
+    ) -> Tokenized:
+        """The tokens of canonical values, all committed when it returns.
+
+        `render` makes the answer of an epoch and the tokens in the values' order.  It is called before
+        anything is written, so that nothing is left behind when it raises, and once more for each
+        further epoch that is tried.
+
+        Raises `Collision`, with nothing written; `VaultError` `unavailable` or `overloaded`.
+        """
+        distinct = list(dict.fromkeys(canonicals))
+        epoch = self._engine.hint_epoch(owner)
+        work: _Work | None = None
+        for _ in range(ROUNDS):
+            if work is None or work.epoch != epoch:
+                work = _Work.of(self._keys.scope(owner, epoch), distinct, canonicals, render)
+            missing = self._missing(work, deadline)
+            if missing:
+                verdict = self._write(work, missing, deadline)
+            else:
+                active = self._engine.read_epoch(owner, deadline)
+                verdict = Written(0) if active == epoch else StaleEpoch(active)
+            if isinstance(verdict, Written):
+                return Tokenized(epoch, work.answer, len(missing), len(distinct) - len(missing))
+            if isinstance(verdict, StaleEpoch):
+                epoch = verdict.newest
+            else:
+                self._engine.wait_for(verdict.seq, deadline)
+        raise VaultError("unavailable", "Other writes kept coming between; try again.")
+
+    def _missing(self, work: _Work, deadline: float) -> list[int]:
+        """The places of the values that have no token yet; the others' are found to be theirs."""
+        if not work.digests:
+            return []
+        places = self._engine.look_up(work.scope.owner, work.epoch, work.digests, deadline)
+        _check_same(work, places)
+        return places.missing()
+
+    def _write(
+        self, work: _Work, missing: Sequence[int], deadline: float
+    ) -> Written | StaleEpoch | TokensExist:
+        digests = [work.digests[at] for at in missing]
+        canonicals = [work.distinct[at] for at in missing]
+        blocks = seal(work.scope, digests, canonicals, self._nonce)
+        return self._engine.mint(Mint(work.scope.owner, work.epoch, blocks), deadline)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A request's values under the keys of one epoch."""
+
+    scope: Scope
+    distinct: Sequence[bytes]
+    digests: Sequence[bytes]
+    answer: bytes
+
+    @property
+    def epoch(self) -> int:
+        return self.scope.epoch
+
+    @staticmethod
+    def of(
+        scope: Scope,
+        distinct: Sequence[bytes],
+        canonicals: Sequence[bytes],
+        render: Callable[[int, list[str]], bytes],
+    ) -> _Work:
+        digests = scope.digests(distinct)
+        if len(set(digests)) != len(digests):
+            raise Collision(scope.epoch)
+        tokens = render_tokens(scope.epoch, digests)
+        if len(distinct) != len(canonicals):
+            token_of = dict(zip(distinct, tokens, strict=True))
+            tokens = [token_of[canonical] for canonical in canonicals]
+        return _Work(scope, distinct, digests, render(scope.epoch, tokens))
+
+    def __repr__(self) -> str:
+        return f"<_Work of {len(self.distinct)} values in epoch {self.epoch}>"
+
+
+def _check_same(work: _Work, places: Places) -> None:
+    """Raise `Collision` when what stands under a value's token is another value."""
+    for at, found in zip(*found_values(work.scope, places), strict=True):
+        if found != work.distinct[at]:
+            raise Collision(work.epoch)
+
+
+def found_values(scope: Scope, places: Places) -> tuple[list[int], list[bytes]]:
+    """The positions that were found, and their canonical values.  Every block is opened once.
+
+    Raises `model.blocks.SealBroken`.
+    """
+    by_block: list[list[int]] = [[] for _ in places.blocks]
+    for position, number in enumerate(places.block_of):
+        if number >= 0:
+            by_block[number].append(position)
+    positions: list[int] = []
+    values: list[bytes] = []
+    for block, wanted in zip(places.blocks, by_block, strict=True):
+        positions += wanted
+        values += open_places(scope, block, [places.place_of[position] for position in wanted])
+    return positions, values

@@ -1,0 +1,260 @@
+"""The HTTP side of a node's API: routes, owners, bodies, refusals, on bottle.
+
+What every answer has in common is here: `Request-Id`, `Cache-Control: no-store`, problem documents for
+refusals, and nothing of an unexpected failure but its class and line, which go to the log.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from threading import BoundedSemaphore
+from typing import Any, Final
+from uuid import uuid4
+
+import bottle  # type: ignore[import-untyped]
+
+from tvault.errors import VaultError
+from tvault.server.framing import FramingError, describe_failure
+from tvault.wire import (
+    JSON_TYPE,
+    PROBLEM_TYPE,
+    REQUEST_ID,
+    RETRY_AFTER_SECONDS,
+    Limits,
+    encode_json,
+    problem,
+    sane_request_id,
+)
+
+Environ = dict[str, Any]
+
+_READ_BYTES: Final = 256 * 1024
+_BODY_READ: Final = "tvault.body_read"
+_ID: Final = "tvault.request_id"
+_NOWHERE: Final = "/?"
+"""A path that no route can have."""
+
+_log = logging.getLogger("tvault.server")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request as its handler sees it.  `owner` is empty on a route that needs no key, `body` on a
+    route that takes none.
+    """
+
+    owner: str
+    request_id: str
+    body: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"<Call {self.request_id}>"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a handler answers: a JSON document, encoded."""
+
+    body: bytes
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Route:
+    """A call of the API.  `has_key`: only with an API key.  `is_counted`: takes one of the places of
+    requests that are worked on at once.
+    """
+
+    method: str
+    path: str
+    handler: Callable[[Call], Answer]
+    has_key: bool = True
+    is_counted: bool = True
+
+    @property
+    def has_body(self) -> bool:
+        """Whether its requests carry a JSON body."""
+        return self.method in {"POST", "PUT"}
+
+
+class Web:
+    """A WSGI application of routes.
+
+    `owner_of` gives the owner that an `Authorization` header stands for, or raises `VaultError`
+    `unauthorized`.  Any exception of a handler but `VaultError` becomes `internal`.
+    """
+
+    def __init__(
+        self, routes: Sequence[Route], owner_of: Callable[[str | None], str], limits: Limits
+    ) -> None:
+        self._owner_of = owner_of
+        self._limits = limits
+        self._places = BoundedSemaphore(limits.requests_at_once)
+        self._bottle = bottle.Bottle()
+        self._bottle.config["catchall"] = False
+        self._bottle.default_error_handler = _refuse_route
+        methods: dict[str, list[str]] = {}
+        for route in routes:
+            self._bottle.route(route.path, route.method, partial(self._run, route))
+            known = methods.setdefault(route.path, ["OPTIONS"])
+            known += ["GET", "HEAD"] if route.method == "GET" else [route.method]
+        for path, known in methods.items():
+            self._bottle.route(path, "OPTIONS", partial(_tell_methods, sorted(known)))
+
+    def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer one request (PEP 3333)."""
+        sent: str | None = environ.get("HTTP_REQUEST_ID")
+        request_id = sent if sent is not None and sane_request_id(sent) else uuid4().hex
+        environ[_ID] = request_id
+        if not environ["PATH_INFO"].isascii():
+            environ["PATH_INFO"] = _NOWHERE  # bottle would drop bytes that are not UTF-8
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            common = [(REQUEST_ID, request_id), ("Cache-Control", "no-store")]
+            if _carries_body(environ) and not environ.get(_BODY_READ):
+                # What is left of the body must not be taken for the next request.
+                common.append(("Connection", "close"))
+            return start_response(status, [*headers, *common], exc_info)
+
+        try:
+            body: Iterable[bytes] = self._bottle(environ, start)
+        except Exception as error:  # noqa: BLE001  whatever it is, the client must learn nothing of it
+            _log.error("request %s failed: %s", request_id, describe_failure(error))
+            refusal = _refused(VaultError("internal", "The request failed inside the server."))
+            start(
+                "500 Internal Server Error",
+                [*refusal.headers, ("Content-Length", str(len(refusal.body)))],
+            )
+            body = [] if environ.get("REQUEST_METHOD") == "HEAD" else [refusal.body]
+        return body
+
+    def _run(self, route: Route) -> Any:
+        environ: Environ = bottle.request.environ
+        try:
+            answer = self._answer(route, environ)
+        except VaultError as error:
+            answer = _refused(error)
+        return _as_response(answer)
+
+    def _answer(self, route: Route, environ: Environ) -> Answer:
+        request_id: str = environ[_ID]
+        owner = self._owner_of(environ.get("HTTP_AUTHORIZATION")) if route.has_key else ""
+        with self._place() if route.is_counted else contextlib.nullcontext():
+            body = b""
+            if route.has_body:
+                _check_json_type(environ)
+                body = read_body(environ, self._limits.body_bytes)
+            return route.handler(Call(owner, request_id, body))
+
+    @contextlib.contextmanager
+    def _place(self) -> Iterator[None]:
+        if not self._places.acquire(blocking=False):
+            raise VaultError("overloaded", "The node works on as many requests as it may; try again.")
+        try:
+            yield
+        finally:
+            self._places.release()
+
+
+def json_answer(document: object, status: int = 200) -> Answer:
+    """`document` as an answer."""
+    return Answer(encode_json(document), status, (("Content-Type", JSON_TYPE),))
+
+
+def retry_after() -> tuple[str, str]:
+    """The header that says when a 503 may be tried again."""
+    return "Retry-After", str(RETRY_AFTER_SECONDS)
+
+
+def read_body(environ: Environ, limit: int) -> bytes:
+    """The request's body, at most `limit` bytes, straight from the connection: bottle would put a
+    large one into a file.
+
+    Raises `VaultError` `too_large` (before it reads, if the length is announced), `malformed` when it
+    is badly framed or does not arrive.
+    """
+    announced = environ.get("CONTENT_LENGTH") or "0"
+    length = None if _is_chunked(environ) else int(announced)
+    if length is not None and length > limit:
+        raise _too_long(limit)
+    try:
+        body = _read_up_to(environ["wsgi.input"], limit + 1 if length is None else length)
+    except FramingError as error:
+        raise VaultError("malformed", f"The body is badly framed: {error}.") from None
+    except TimeoutError:
+        raise VaultError("malformed", "The body did not arrive in time.") from None
+    except OSError:
+        raise VaultError("malformed", "The connection broke before the body was there.") from None
+    if length is None and len(body) > limit:
+        raise _too_long(limit)
+    if length is not None and len(body) < length:
+        raise VaultError("malformed", "The body ends before its Content-Length.")
+    environ[_BODY_READ] = True
+    return body
+
+
+def _read_up_to(stream: Any, most: int) -> bytes:
+    parts: list[bytes] = []
+    while most > 0 and (part := stream.read(min(most, _READ_BYTES))):
+        parts.append(part)
+        most -= len(part)
+    return b"".join(parts)
+
+
+def _too_long(limit: int) -> VaultError:
+    members = {"limit": limit, "limit_name": "body_bytes"}
+    return VaultError("too_large", f"The body is longer than {limit} bytes.", members=members)
+
+
+def _is_chunked(environ: Environ) -> bool:
+    return "HTTP_TRANSFER_ENCODING" in environ
+
+
+def _carries_body(environ: Environ) -> bool:
+    return _is_chunked(environ) or int(environ.get("CONTENT_LENGTH") or "0") > 0
+
+
+def _check_json_type(environ: Environ) -> None:
+    """Raise `VaultError` unless the body is announced as JSON in UTF-8; no body at all is malformed."""
+    if not _carries_body(environ):
+        raise VaultError("malformed", "The request needs a JSON body.")
+    kind, *parameters = environ.get("CONTENT_TYPE", "").lower().split(";")
+    charsets = [text.strip() for text in parameters if text.strip().startswith("charset")]
+    is_json = kind.strip() == JSON_TYPE and all(
+        text.replace('"', "") in {"charset=utf-8", "charset=utf8"} for text in charsets
+    )
+    if not is_json or environ.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
+        raise VaultError("unsupported_media_type", f"The body must be {JSON_TYPE} in UTF-8.")
+
+
+def _refused(error: VaultError) -> Answer:
+    document = problem(error)
+    headers = [("Content-Type", PROBLEM_TYPE)]
+    if document["status"] == 401:
+        headers.append(("WWW-Authenticate", "Bearer"))
+    if document["status"] == 503:
+        headers.append(retry_after())
+    return Answer(encode_json(document), document["status"], tuple(headers))
+
+
+def _as_response(answer: Answer) -> Any:
+    return bottle.HTTPResponse(answer.body, answer.status, headers=list(answer.headers))
+
+
+def _refuse_route(error: Any) -> Any:
+    """The answer where bottle finds no route, or not for this method."""
+    if error.status_code != 405:
+        return _as_response(_refused(VaultError("not_found", "There is nothing here.")))
+    response = _as_response(_refused(VaultError("method_not_allowed", "The path takes other methods.")))
+    allowed = {name.strip() for name in error.get_header("Allow", "").split(",")}
+    response.set_header("Allow", ", ".join(sorted(allowed | ({"HEAD"} if "GET" in allowed else set()))))
+    return response
+
+
+def _tell_methods(methods: list[str]) -> Any:
+    return bottle.HTTPResponse(status=204, headers=[("Allow", ", ".join(methods))])

@@ -1,0 +1,201 @@
+"""Connections to a node's SQLite file: one that writes and checkpoints, and a few that read.
+
+Two connections that commit or checkpoint the same WAL can corrupt it in SQLite 3.7.0 to 3.51.2 (the
+WAL-reset race): hence one writing connection a file, which does all checkpoints.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from peewee import PeeweeException, SqliteDatabase
+
+from tvault.errors import VaultError
+from tvault.store.failures import StoreBroken, StoreClosed, StoreFull
+from tvault.store.folders import sync_folder
+from tvault.store.ports import StoreViolation
+from tvault.store.tables import MIGRATIONS, Migration
+
+_BUSY_SECONDS = 5
+_READER_CACHE_KIB = 2048  # random blocks do not come again soon: a large cache only costs page faults
+_FULL = 2  # what `PRAGMA synchronous` answers for FULL
+
+
+class Database:
+    """The connections to the SQLite file at `path`, which is made when missing.
+
+    `cache_mib` MiB of pages are cached for the writer.
+    Raises `VaultError` with code `configuration` when a newer tvault wrote the file, or when SQLite does
+    not give the durability asked for; else the failures of `store.failures`.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        cache_mib: int = 16,
+        readers: int = 4,
+        migrations: tuple[Migration, ...] = MIGRATIONS,
+    ) -> None:
+        self._path = path
+        self._refusal: StoreBroken | StoreClosed | None = None
+        self._pool: queue.LifoQueue[SqliteDatabase | None] = queue.LifoQueue()
+        self._readers: list[SqliteDatabase] = []
+        _touch(path)
+        self._writer = _database(path, _writer_pragmas(cache_mib), lock_type="IMMEDIATE")
+        try:
+            with reported():
+                self._open(migrations, readers)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, migrations: tuple[Migration, ...], readers: int) -> None:
+        self._writer.connect()
+        mode = self._writer.pragma("journal_mode")
+        synchronous = self._writer.pragma("synchronous")
+        if (mode, synchronous) != ("wal", _FULL):
+            raise VaultError("configuration", f"SQLite refuses WAL with full sync for {self._path}")
+        migrate(self._writer, migrations, self._path)
+        for _ in range(readers):
+            reader = _database(self._path, _reader_pragmas(), lock_type="DEFERRED")
+            reader.connect()
+            self._readers.append(reader)
+            self._pool.put(reader)
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """A durable transaction on the writing connection: committed at the end, or nothing is written.
+
+        After `StoreBroken` every later call raises it again.
+        """
+        if self._refusal is not None:
+            raise self._refusal
+        try:
+            with reported(), self._writer.atomic():
+                yield _raw(self._writer)
+        except StoreBroken as failure:
+            self._refusal = failure
+            raise
+
+    @contextmanager
+    def look(self) -> Iterator[sqlite3.Connection]:
+        """A reading connection inside one read transaction: all that is read is of one moment."""
+        reader = self._pool.get()
+        if reader is None:
+            self._pool.put(None)  # wake the next one that waits
+            raise StoreClosed("the store is closed")
+        try:
+            with reported(), reader.atomic():
+                yield _raw(reader)
+        finally:
+            self._pool.put(reader)
+
+    def close(self) -> None:
+        """End the readers, each once its look is over, then the writer.  Again: does nothing."""
+        self._refusal = StoreClosed("the store is closed")
+        for _ in self._readers:
+            reader = self._pool.get()
+            if reader is not None:
+                reader.close()
+        self._readers.clear()
+        self._pool.put(None)
+        with suppress(PeeweeException, sqlite3.Error):  # all that was acknowledged is in the WAL
+            self._writer.close()
+
+
+def migrate(database: SqliteDatabase, migrations: tuple[Migration, ...], path: Path) -> None:
+    """Apply the steps that the file has not seen, each in a transaction of its own.
+
+    Raises `VaultError` with code `configuration` when the file has seen more steps than there are.
+    """
+    version = database.user_version
+    if version > len(migrations):
+        known = len(migrations)
+        detail = f"{path} was written by a newer tvault: its schema is {version}, this one knows {known}"
+        raise VaultError("configuration", detail)
+    for number, step in enumerate(migrations[version:], start=version + 1):
+        with database.atomic():
+            step(database)
+            database.user_version = number
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Turn what SQLite raises inside into the failures of `store.failures`, or `StoreViolation`."""
+    try:
+        yield
+    except (sqlite3.Error, PeeweeException) as error:
+        raise _failure(error) from error
+    except UnicodeDecodeError as error:  # a damaged schema, quoted in SQLite's message
+        raise StoreBroken("SQLite failed: the database is damaged") from error
+
+
+def _failure(error: Exception) -> Exception:
+    # A full disk ends the transaction by itself, then the rollback fails too: the first error counts.
+    first: BaseException = error
+    while isinstance(first.__context__, sqlite3.Error | PeeweeException):
+        first = first.__context__
+    if "database or disk is full" in str(first):
+        return StoreFull("the disk is full")
+    if isinstance(first, sqlite3.IntegrityError):
+        return StoreViolation(f"SQLite refused a row: {first}")
+    return StoreBroken(f"SQLite failed: {first}")
+
+
+def _database(path: Path, pragmas: dict[str, object], *, lock_type: str) -> SqliteDatabase:
+    return SqliteDatabase(
+        str(path),
+        pragmas=pragmas,
+        lock_type=lock_type,
+        thread_safe=False,  # a connection is handed from thread to thread, never shared by two
+        check_same_thread=False,
+        timeout=_BUSY_SECONDS,
+        autoconnect=False,
+    )
+
+
+def _writer_pragmas(cache_mib: int) -> dict[str, object]:
+    return {
+        "journal_mode": "wal",
+        "synchronous": "full",
+        "foreign_keys": 1,
+        "temp_store": "memory",
+        "cache_size": -1024 * cache_mib,
+        "wal_autocheckpoint": 1000,
+    }
+
+
+def _reader_pragmas() -> dict[str, object]:
+    return {
+        "query_only": 1,
+        "temp_store": "memory",
+        "cache_size": -_READER_CACHE_KIB,
+        "wal_autocheckpoint": 0,
+    }
+
+
+def _raw(database: SqliteDatabase) -> sqlite3.Connection:
+    connection: sqlite3.Connection = database.connection()  # type: ignore[no-untyped-call]
+    return connection
+
+
+def _touch(path: Path) -> None:
+    """Make the file for its owner alone, with the folder around it, and make their names durable.
+
+    A file that exists is not opened: to close it again would drop the locks of this process on it.
+    """
+    try:
+        if not path.parent.exists():
+            path.parent.mkdir(mode=0o700, parents=True)
+            sync_folder(path.parent.parent)
+        if not path.exists():
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+            sync_folder(path.parent)
+    except OSError as error:
+        raise VaultError("configuration", f"{path} cannot be made: {error.strerror}") from error

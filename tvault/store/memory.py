@@ -1,0 +1,164 @@
+"""A store in RAM, for the simulator and for tests: the same surface and the same refusals as on disk."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+
+from tvault.model.commands import DIGEST_BYTES, Block, Rows
+from tvault.model.records import Places
+from tvault.replication.entry import ORIGIN, Entry, Position
+from tvault.store.journal import (
+    advance_hint,
+    keep_after_cut,
+    refuse_odd_digests,
+    rows_that_follow,
+)
+from tvault.store.ports import StoreViolation
+
+_Scope = tuple[str, int]
+_Spot = tuple[int, Block, int]  # the entry that brought the token, its block, its place there
+
+
+class MemoryStore:
+    """Fills `store.ports.Store`; nothing outlives the object.
+
+    Entries are kept as they came.  A lock makes every call atomic, so a look sees an entry whole or not
+    at all.  Raises what the port says, and never the failures of a disk.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._entries: list[Entry] = []
+        self._rows: list[Rows] = []
+        self._tokens: dict[_Scope, dict[bytes, _Spot]] = {}
+        self._epochs: dict[str, list[tuple[int, int]]] = {}
+        self._hint = 0
+        self._settled = 0
+        self._blocks = 0
+        self._values = 0
+
+    def last(self) -> Position:
+        with self._lock:
+            return self._position(len(self._entries))
+
+    def position(self, seq: int) -> Position | None:
+        with self._lock:
+            return self._position(seq) if 0 <= seq <= len(self._entries) else None
+
+    def entries(self, after: int, max_bytes: int) -> Sequence[Entry]:
+        with self._lock:
+            end = after
+            size = 0
+            while end < len(self._entries):
+                size += len(self._entries[end].body)
+                if size > max_bytes and end > after:
+                    break
+                end += 1
+            return self._entries[after:end]
+
+    def write(self, cut_after: int | None, entries: Sequence[Entry], committed: int) -> None:
+        with self._lock:
+            floor = max(self._settled, self._hint)
+            keep = keep_after_cut(cut_after, len(self._entries), floor)
+            brought = rows_that_follow(self._position(keep), entries)
+            self._refuse_repeats(keep, brought)
+            while len(self._entries) > keep:
+                self._drop_last()
+            for entry, rows in zip(entries, brought, strict=True):
+                self._append(entry, rows)
+            self._hint = advance_hint(self._hint, committed, len(self._entries))
+
+    def committed_hint(self) -> int:
+        return self._hint
+
+    def settle(self, committed: int) -> None:
+        with self._lock:
+            self._settled = max(self._settled, min(committed, len(self._entries)))
+
+    def newest_epoch(self, owner: str) -> tuple[int, int]:
+        with self._lock:
+            started = self._epochs.get(owner)
+            return started[-1] if started else (1, 0)
+
+    def find(self, owner: str, epoch: int, digests: Sequence[bytes]) -> Places:
+        refuse_odd_digests(digests)
+        with self._lock:
+            spots = list(map(self._tokens.get((owner, epoch), {}).get, digests))
+        numbers: dict[int, int] = {}  # by identity: equal blocks cannot stand twice
+        blocks: list[Block] = []
+        block_of: list[int] = []
+        place_of: list[int] = []
+        seq = 0
+        for spot in spots:
+            if spot is None:
+                block_of.append(-1)
+                place_of.append(-1)
+                continue
+            brought_by, block, place = spot
+            number = numbers.setdefault(id(block), len(blocks))
+            if number == len(blocks):
+                blocks.append(block)
+            block_of.append(number)
+            place_of.append(place)
+            seq = max(seq, brought_by)
+        return Places(blocks=blocks, block_of=block_of, place_of=place_of, seq=seq)
+
+    def exists(self, owner: str, epoch: int, digests: bytes) -> int:
+        with self._lock:
+            known = self._tokens.get((owner, epoch))
+            if not known:
+                return 0
+            return max((known[digest][0] for digest in _split(digests) if digest in known), default=0)
+
+    def counts(self) -> tuple[int, int]:
+        with self._lock:
+            return self._blocks, self._values
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+    def _position(self, seq: int) -> Position:
+        return self._entries[seq - 1].position if seq else ORIGIN
+
+    def _refuse_repeats(self, keep: int, brought: Sequence[Rows]) -> None:
+        """Raise when a token of `brought` stands in an entry up to `keep`, or twice in `brought`."""
+        fresh: dict[_Scope, set[bytes]] = {}
+        for seq, rows in enumerate(brought, start=keep + 1):
+            for block in rows.blocks:
+                scope = (block.owner, block.epoch)
+                known = self._tokens.get(scope, {})
+                seen = fresh.setdefault(scope, set())
+                for digest in _split(block.digests):
+                    if digest in seen or (digest in known and known[digest][0] <= keep):
+                        raise StoreViolation(f"entry {seq} brings a token that stands in the journal")
+                    seen.add(digest)
+
+    def _append(self, entry: Entry, rows: Rows) -> None:
+        self._entries.append(entry)
+        self._rows.append(rows)
+        for start in rows.epochs:
+            self._epochs.setdefault(start.owner, []).append((start.epoch, entry.seq))
+        for block in rows.blocks:
+            known = self._tokens.setdefault((block.owner, block.epoch), {})
+            for place, digest in enumerate(_split(block.digests)):
+                known[digest] = (entry.seq, block, place)
+            self._blocks += 1
+            self._values += len(block)
+
+    def _drop_last(self) -> None:
+        self._entries.pop()
+        rows = self._rows.pop()
+        for start in rows.epochs:
+            self._epochs[start.owner].pop()
+        for block in rows.blocks:
+            known = self._tokens[block.owner, block.epoch]
+            for digest in _split(block.digests):
+                del known[digest]
+            self._blocks -= 1
+            self._values -= len(block)
+
+
+def _split(digests: bytes) -> Iterator[bytes]:
+    """The single digests of those that stand side by side."""
+    return (digests[at : at + DIGEST_BYTES] for at in range(0, len(digests), DIGEST_BYTES))
