@@ -49,6 +49,7 @@ sim: $(VENV)/.installed
 generate: $(VENV)/.installed
 	$(BIN)/python -c 'from tvault.config.writing import sample; print(sample(), end="")' > tvault.toml
 	$(BIN)/python examples/generate_patients.py
+	$(BIN)/python docs/diagrams/draw.py
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -5,7 +5,7 @@ set -eu
 
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
 patients=$here/patients.jsonl
-base_port=${BASE_PORT:-$((20000 + $$ % 20000))}
+base_port=${BASE_PORT:-$((12000 + $$ % 19000))}
 work=$(mktemp -d)
 cluster=
 

@@ -54,7 +54,7 @@ class Engine(Protocol):
     def look_up(self, owner: str, epoch: int, digests: Sequence[bytes], deadline: float) -> Places:
         """Where the values of these 16-byte digests are: one look at the journal, at everything this
         node has persisted.  What is found is committed before the call returns.  What is not found
-        may be called *not found* only after a `confirm` that was called later than this look.
+        may be called *not found* only after `confirm` of a `vantage` taken before this look.
         """
 
     def hint_epoch(self, owner: str) -> int:
@@ -63,9 +63,12 @@ class Engine(Protocol):
     def read_epoch(self, owner: str, deadline: float) -> int:
         """The owner's active epoch, confirmed: no rotation acknowledged before the call is missed."""
 
-    def confirm(self, deadline: float) -> None:
-        """Return once a majority has said, in a round begun after this call, that this node's view is
-        the newest: what the node looked up before the call was then up to date.
+    def vantage(self) -> int:
+        """From where this node looks now: to be taken before a look, and given to `confirm` after it."""
+
+    def confirm(self, vantage: int, deadline: float) -> None:
+        """Return once it is certain that a look made after `vantage` was taken, and before this call,
+        missed nothing that was acknowledged before the look.
         """
 
     def wait_for(self, seq: int, deadline: float) -> None:

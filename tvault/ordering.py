@@ -17,7 +17,7 @@ import msgspec
 
 from tvault.engine import EpochRefused, StaleEpoch, TokensExist, Written
 from tvault.model import rules
-from tvault.model.commands import Command, decode_command, encode_command, encode_rows
+from tvault.model.commands import Command, decode_command, decoded, encode_command, encode_rows
 from tvault.replication.messages import Message, Outcome, Proposal
 from tvault.replication.ready import Answer
 from tvault.replication.replica import Replica
@@ -38,9 +38,9 @@ class Declined(msgspec.Struct, frozen=True, array_like=True, tag="declined"):
 
 Verdict = Written | StaleEpoch | TokensExist | EpochRefused | Declined
 
-_NO_CHAIN = Declined("unavailable", "this node has no chain to write to now; try again")
-_UNKNOWN = Declined("unavailable", "the chain changed before the write was acknowledged; try again")
-_FULL = Declined("overloaded", "too many writes are waiting; try again")
+_NO_CHAIN = Declined("unavailable", "This node has no chain to write to now; try again.")
+_UNKNOWN = Declined("unavailable", "The chain changed before the write was acknowledged; try again.")
+_FULL = Declined("overloaded", "Too many writes are waiting; try again.")
 
 _encoder = msgspec.msgpack.Encoder()
 _verdicts = msgspec.msgpack.Decoder(Verdict)
@@ -48,18 +48,21 @@ _verdicts = msgspec.msgpack.Decoder(Verdict)
 
 @dataclass(frozen=True)
 class _Waiting:
-    """A command at the head, and who asked: a node and its ticket."""
+    """A command at the head, and who asked: a node, its ticket, and its life, in which alone the ticket
+    means that command."""
 
     origin: str
     ticket: int
     command: bytes
+    life: str
 
 
 class Ordering:
     """One node's commands on their way to the journal.
 
-    `send` and `resolve` are called back with messages for other nodes and with verdicts for tickets of
-    this one; each ticket gets one verdict, at the latest when the node leaves its view.
+    `send` and `resolve` are called back with messages for other nodes (False: it was dropped) and with
+    verdicts for tickets of this one; each ticket gets one verdict, at the latest when the node leaves
+    its view.
     """
 
     def __init__(
@@ -68,7 +71,7 @@ class Ordering:
         replica: Replica,
         judge: rules.Judge,
         new_ticket: Callable[[], int],
-        send: Callable[[str, Message], None],
+        send: Callable[[str, Message], bool],
         resolve: Callable[[int, Verdict], None],
     ) -> None:
         self._node = node
@@ -87,28 +90,37 @@ class Ordering:
 
     def submit(self, ticket: int, command: Command) -> None:
         """A command of this node's API."""
+        self._notice_change()
         head = self._replica.head()
         body = encode_command(command)
         if head == self._node:
-            self._enqueue(_Waiting(self._node, ticket, body))
+            self._enqueue(_Waiting(self._node, ticket, body, self._replica.life))
         elif head is None:
             self._resolve(ticket, _NO_CHAIN)
         else:
             self._passed_on[ticket] = head
-            self._send(head, Proposal(ticket, body))
+            if not self._send(head, Proposal(ticket, body, self._replica.life)):
+                self.forget(ticket)
+                self._resolve(ticket, _NO_CHAIN)
 
     def on_proposal(self, sender: str, proposal: Proposal) -> None:
         """A command of another node's API, sent here because this node is, or was, the head."""
-        waiting = _Waiting(sender, proposal.ticket, proposal.command)
+        waiting = _Waiting(sender, proposal.ticket, proposal.command, proposal.life)
         if self._replica.head() == self._node:
             self._enqueue(waiting)
         else:
             self._tell(waiting, _NO_CHAIN)
 
     def on_outcome(self, outcome: Outcome) -> None:
-        """What the head says of a command passed on; an outcome that nobody waits for is old."""
-        if self._passed_on.pop(outcome.ticket, None) is not None:
-            self._resolve(outcome.ticket, _verdicts.decode(outcome.verdict))
+        """What the head says of a command passed on.  One that nobody waits for is old; one for an
+        earlier life of this node is about another command, whatever its ticket."""
+        if outcome.life != self._replica.life or self._passed_on.pop(outcome.ticket, None) is None:
+            return
+        try:
+            verdict = decoded(_verdicts, outcome.verdict)
+        except msgspec.DecodeError:
+            verdict = _UNKNOWN
+        self._resolve(outcome.ticket, verdict)
 
     def on_answer(self, answer: Answer) -> None:
         """The entry that `gather` proposed is committed, or lost with its view."""
@@ -206,12 +218,12 @@ class Ordering:
         if waiting.origin == self._node:
             self._resolve(waiting.ticket, verdict)
         else:
-            self._send(waiting.origin, Outcome(waiting.ticket, _encoder.encode(verdict)))
+            self._send(waiting.origin, Outcome(waiting.ticket, _encoder.encode(verdict), waiting.life))
 
 
 def _unacceptable(reason: rules.Flaw) -> Declined:
     if reason == "unknown_owner":
         return Declined(
-            "unavailable", "the head does not know the owner yet; restart it with the new owner"
+            "unavailable", "The head does not know the owner yet; restart it with the new owner."
         )
-    return Declined("internal", f"the head refused a malformed command ({reason})")
+    return Declined("internal", f"The head refused a malformed command ({reason}).")

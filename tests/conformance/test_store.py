@@ -170,6 +170,17 @@ def test_what_is_committed_is_not_cut(store: Store) -> None:
     assert Shown.by(store) == before
 
 
+def test_a_commit_position_beyond_the_end_settles_nothing(store: Store) -> None:
+    """The entries that are held may be a dead suffix, which is cut before the committed ones come."""
+    dead = entry_with(ORIGIN, tokens(1, 30))
+    store.write(None, [dead], 0)
+    store.settle(5)
+    instead = rows_entry(ORIGIN, [block_of("anna", 1, tokens(1, 30))], view=2)
+    store.write(0, [instead], 1)
+    assert store.last() == instead.position
+    assert store.find("anna", 1, tokens(1, 30)).missing() == []
+
+
 def test_the_commit_hint_never_falls_and_never_passes_the_end(open_store: OpenStore) -> None:
     store = open_store()
     first = entry_with(ORIGIN, tokens(1, 2))

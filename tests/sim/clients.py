@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Generator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.sim.node import SimNode
@@ -85,6 +86,7 @@ class Client:
         values = [b"v%d" % v for v in dice.sample(range(400), dice.randint(1, 6))]
         at_least = checks.epochs.get(owner, 1)
         for _ in range(ROUNDS):
+            vantage = node.vantage
             epoch = store.newest_epoch(owner)[0]
             digests = {digest_of(owner, epoch, value): value for value in values}
             places = store.find(owner, epoch, list(digests))
@@ -93,7 +95,7 @@ class Client:
                 block = Block(owner, epoch, b"".join(missing), b"|".join(digests[d] for d in missing))
                 result = yield lambda done: node.submit(Mint(owner, epoch, (block,)), done)  # noqa: B023
             else:
-                result = yield node.confirm
+                result = yield partial(node.confirm, vantage)
             yield wait_for(node, max(places.seq, result.seq if isinstance(result, TokensExist) else 0))
             if isinstance(result, StaleEpoch | TokensExist):
                 continue
@@ -124,19 +126,21 @@ class Client:
     def _must_find(
         self, node: SimNode, owner: str, epoch: int, digest: bytes, *, known: bool
     ) -> Operation:
+        vantage = node.vantage
         places = node.disk.store.find(owner, epoch, [digest])
         if places.block_of[0] >= 0:
             yield wait_for(node, places.seq)
             assert known, "a token that was never issued was found"
             return
-        result = yield node.confirm
+        result = yield partial(node.confirm, vantage)
         if isinstance(result, Answer) and result.result == "confirmed":
             assert not known, f"{node.name} says an acknowledged token of {owner} is not found"
 
     def _epoch(self, node: SimNode, owner: str) -> Operation:
         at_least = self._world.checks.epochs.get(owner, 1)
+        vantage = node.vantage
         epoch, seq = node.disk.store.newest_epoch(owner)
-        result = yield node.confirm
+        result = yield partial(node.confirm, vantage)
         if isinstance(result, Answer) and result.result == "confirmed":
             yield wait_for(node, seq)
             assert epoch >= at_least, f"{node.name} reads epoch {epoch} of {owner} after {at_least}"

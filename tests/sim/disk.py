@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from tvault.replication.promise import Promise
+from tvault.replication.promise import Promise, Standing
 from tvault.replication.ready import Ready
 from tvault.store.memory import MemoryStore
 
@@ -27,6 +27,11 @@ class Disk:
     def promised(self) -> int:
         """The view that this node has durably promised."""
         return self._synced.promised if self._synced is not None else 0
+
+    @property
+    def is_voter(self) -> bool:
+        """Whether this node durably counts towards a majority."""
+        return self._synced is not None and self._synced.standing is Standing.VOTER
 
     def write_promise(self, promise: Promise, *, sync: bool) -> None:
         """Write the slot whose turn it is."""

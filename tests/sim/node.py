@@ -33,6 +33,7 @@ class Life:
     inbox: deque[Callable[[], None]]
     waiting: dict[int, Callable[[Verdict | Answer], None]]
     doing: Ready | None = None
+    readable: int = 0
 
 
 class SimNode:
@@ -58,6 +59,7 @@ class SimNode:
         """Begin a new life with what the disk remembers."""
         assert self.life is None
         self.lives += 1
+        self._tickets = 0
         store = self.disk.store
         found = self.disk.promise_after_power_loss(self.dice)
         incarnation = f"{self.name}-{self.lives}"
@@ -92,20 +94,27 @@ class SimNode:
         self._accept(lambda: self._take(envelope))
 
     def submit(self, command: Command, done: Callable[[Verdict | Answer], None]) -> None:
-        """A command of a client of this node."""
+        """A command of a client of this node; a dead one never answers."""
         life = self.life
-        assert life is not None
+        if life is None:
+            return
         ticket = self._ticket()
         life.waiting[ticket] = done
         self._accept(lambda: life.ordering.submit(ticket, command))
 
-    def confirm(self, done: Callable[[Verdict | Answer], None]) -> None:
-        """A client's read wants this node's view confirmed."""
+    @property
+    def vantage(self) -> int:
+        """What a reader takes before it looks; a node publishes it between two steps."""
+        return self.life.readable if self.life is not None else 0
+
+    def confirm(self, vantage: int, done: Callable[[Verdict | Answer], None]) -> None:
+        """A client's read, which has looked, wants it confirmed; a dead node never answers."""
         life = self.life
-        assert life is not None
+        if life is None:
+            return
         ticket = self._ticket()
         life.waiting[ticket] = done
-        self._accept(lambda: life.replica.confirm(ticket))
+        self._accept(lambda: life.replica.confirm(ticket, vantage))
 
     def _take(self, envelope: Envelope) -> None:
         assert self.life is not None
@@ -142,6 +151,7 @@ class SimNode:
             if life.inbox:
                 life.inbox.popleft()()
             elif not life.ordering.gather():
+                life.readable = life.replica.state().readable
                 return
 
     def _carry_out(self, ready: Ready) -> None:
@@ -175,10 +185,11 @@ class SimNode:
         self._tickets += 1
         return self._tickets
 
-    def _send_now(self, to: str, message: Message) -> None:
+    def _send_now(self, to: str, message: Message) -> bool:
         assert self.life is not None
         replica = self.life.replica
         self.world.send(replica.envelope(replica.view_number(), message), to)
+        return True
 
     def _resolve(self, ticket: int, verdict: Verdict) -> None:
         assert self.life is not None

@@ -16,6 +16,7 @@ def settle(world: World) -> None:
     """Faults stop; without help all nodes come to one chain and one journal."""
     world.heal()
     assert world.run(30_000, until=world.agrees), "no agreement within 30 s of the last fault"
+    world.wiped.clear()
 
 
 def begin(seed: int, nodes: int = 3, clients: int = 4) -> tuple[World, list[Client]]:
@@ -64,6 +65,22 @@ def test_crashes_of_any_node_at_any_moment_lose_nothing_acknowledged(seed: int) 
         world.run(world.dice.randint(1, 600))
         for name in world.nodes:
             world.restart(name)
+    finish(world, crowd, floor=20)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_node_that_loses_its_disk_is_rebuilt_while_clients_go_on(seed: int) -> None:
+    """Nor does it answer, meanwhile, that something is not found which it has merely not got back."""
+    world, crowd = begin(seed, clients=6)
+    for _ in range(4):
+        world.run(world.dice.randint(300, 1_500))
+        name = world.dice.choice(list(world.nodes))
+        world.wipe(name)
+        world.run(world.dice.randint(1, 800))
+        world.restart(name)
+        world.run(world.dice.randint(1, 400))
+        world.crash(world.dice.choice(list(world.nodes)))
+        settle(world)
     finish(world, crowd, floor=20)
 
 

@@ -38,6 +38,7 @@ class World:
         self.now = 1_000
         self.weather = CALM
         self.cut: set[tuple[str, str]] = set()
+        self.wiped: set[str] = set()
         self.trace: list[str] = []
         ensemble = tuple(f"n{i + 1}" for i in range(nodes))
         self.nodes = {name: SimNode(self, name, ensemble, OWNERS) for name in ensemble}
@@ -103,6 +104,13 @@ class World:
             self.note(f"{name} starts")
             self.nodes[name].start()
 
+    def wipe(self, name: str) -> None:
+        """Kill a node and lose its disk."""
+        self.crash(name)
+        self.note(f"{name} loses its disk")
+        self.nodes[name].wipe()
+        self.wiped.add(name)
+
     def heal(self) -> None:
         """No more faults: links whole, every node up."""
         self.weather = CALM
@@ -118,4 +126,5 @@ class World:
         views = {(state.view, state.can_write, state.committed) for state in states}
         if len(states) < len(self.nodes) or len(ends) > 1 or len(views) > 1:
             return False
-        return states[0].can_write and states[0].committed == ends.pop().seq
+        voters = all(node.disk.is_voter for node in self.nodes.values())
+        return voters and states[0].can_write and states[0].committed == ends.pop().seq

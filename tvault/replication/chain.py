@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from tvault.replication.entry import ORIGIN, Entry, Position, chain_digest
-from tvault.replication.memory import Memory, ProtocolViolation
+from tvault.replication.memory import PER_BOOT, Memory, ProtocolViolation
 from tvault.replication.messages import Ack, Append, Heartbeat, HeartbeatReturn, Sync
 from tvault.replication.promise import Standing
 from tvault.replication.view import View
@@ -20,8 +20,6 @@ APPEND_BYTES = 1024 * 1024
 
 WINDOW_BYTES = 8 * 1024 * 1024
 """Bodies sent to the successor that it has not said to hold, at most (and one message more)."""
-
-SESSIONS_PER_BOOT = 1 << 32
 
 
 @dataclass
@@ -70,6 +68,7 @@ class Chain:
         self._session = 0
         self._sessions = 0
         self._session_at = now
+        self._session_answered = False
         self._down = Downlink()
         self._reported = (0, 0)
         self._beat = 0
@@ -118,9 +117,8 @@ class Chain:
             self._beat += 1
             self._beat_at = now
             self._pass_heartbeat(self._beat)
-        unanswered = self._predecessor is not None and not self.matched
-        if unanswered and self._due(self._session_at, now):
-            self._begin_session(now)
+        if self._predecessor is not None and not self._session_answered:
+            self._begin_session_again(now)
 
     def comes_from_above(self, node: str, incarnation: str) -> bool:
         """Whether a message is from the predecessor, in the life that the view names."""
@@ -135,7 +133,12 @@ class Chain:
     # From the successor.
 
     def on_sync(self, message: Sync) -> None:
-        """The successor wants a session: find the last place that both journals hold."""
+        """The successor wants a session: find the last place that both journals hold.  Sessions only
+        rise: an older one has been given up."""
+        waiting = self._down.waiting
+        newest = self._down.session if waiting is None else waiting.session - 1
+        if message.session <= newest:
+            return
         if not self.joined:
             self._down.waiting = message
             return
@@ -163,6 +166,7 @@ class Chain:
         """Take the entries that follow what is held; cut only at the first that differs."""
         if message.session != self._session:
             return
+        self._session_answered = True
         if self._log.position(message.previous.seq) != message.previous:
             self._begin_session_again(now)
             return
@@ -178,6 +182,8 @@ class Chain:
     def on_heartbeat(self, message: Heartbeat, now: int) -> None:
         """Everyone above is alive; something sent may be missing here."""
         self._heard_above = now
+        if message.session == self._session:
+            self._session_answered = True
         if message.session != self._session or message.end > self.matched:
             self._begin_session_again(now)
         self._learn_committed(message.committed)
@@ -292,14 +298,19 @@ class Chain:
         return now - since >= self._memory.timing.heartbeat_ms
 
     def _begin_session_again(self, now: int) -> None:
-        if self._due(self._session_at, now):
+        """Ask anew, but leave an answer the time to come: over a link or a disk that takes longer than
+        a heartbeat, every answer would else be one to a session already given up."""
+        timing = self._memory.timing
+        pause = timing.heartbeat_ms if self._session_answered else timing.round_ms
+        if now - self._session_at >= pause:
             self._begin_session(now)
 
     def _begin_session(self, now: int) -> None:
         assert self._predecessor is not None
         self._sessions += 1
-        self._session = self._memory.promise.boot * SESSIONS_PER_BOOT + self._sessions
+        self._session = self._memory.promise.boot * PER_BOOT + self._sessions
         self._session_at = now
+        self._session_answered = False
         self._reported = (0, 0)
         sync = Sync(self._session, self._landmarks())
         self._memory.say(self._predecessor.node, self.view.number, sync)

@@ -59,7 +59,6 @@ class Election:
     def __init__(self, memory: Memory, now: int, jitter: float) -> None:
         self._memory = memory
         self._round = Round()
-        self._rounds = 0
         self._seen = memory.promise.promised
         self._remembered = False
         self._next_at = now + self._place_delay() + int(jitter * memory.timing.heartbeat_ms)
@@ -178,13 +177,12 @@ class Election:
 
     def _ask(self, phase: Phase, now: int) -> View | None:
         memory = self._memory
-        self._rounds += 1
-        self._round = Round(phase, self._rounds, now + memory.timing.suspect_ms)
+        self._round = Round(phase, memory.new_round(), now + memory.timing.suspect_ms)
         self._count(memory.me, memory.promise.standing)
         if phase is Phase.FOUNDING:
             memory.say_to_others(0, FoundingAsk(self._nonce()))
         else:
-            memory.say_to_others(0, PreVote(self._rounds, memory.log.end))
+            memory.say_to_others(0, PreVote(self._round.number, memory.log.end))
         return self._advance(now)
 
     def _ballot(self, now: int, founders: tuple[Member, ...]) -> View | None:
@@ -245,5 +243,4 @@ class Election:
 
     def _nonce(self) -> str:
         """Of this round of this life alone."""
-        promise = self._memory.promise
-        return f"{promise.incarnation}/{promise.boot}/{self._round.number}"
+        return f"{self._memory.life}/{self._round.number}"

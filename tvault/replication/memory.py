@@ -11,6 +11,9 @@ from tvault.replication.promise import Promise, Standing
 from tvault.replication.ready import Answer, Notice, Outgoing, Timing
 from tvault.replication.view import Member, majority
 
+PER_BOOT = 1 << 32
+"""Sessions and rounds are numbered on from `boot * PER_BOOT`, so that no two boots share a number."""
+
 
 class ProtocolViolation(Exception):
     """What happened cannot happen while the rules hold: the node stops and keeps its files."""
@@ -28,6 +31,7 @@ class Memory:
         self.log = log
         self.timing = timing
         self.me = Member(promise.node, promise.incarnation)
+        self.life = f"{promise.incarnation}/{promise.boot}"
         self.index = promise.ensemble.index(promise.node)
         self.others = tuple(node for node in promise.ensemble if node != promise.node)
         self.majority = majority(len(promise.ensemble))
@@ -37,6 +41,7 @@ class Memory:
         self.late: list[Outgoing] = []
         self.answers: list[Answer] = []
         self.notices: list[Notice] = []
+        self._rounds = promise.boot * PER_BOOT
 
     @property
     def may_vote(self) -> bool:
@@ -68,6 +73,12 @@ class Memory:
         if position.seq > self.promise.mark.seq:
             self.promise = msgspec.structs.replace(self.promise, mark=position)
             self.mark_changed = True
+
+    def new_round(self) -> int:
+        """The number of a round of questions, which no earlier boot of this incarnation used, lest an
+        answer that comes late be taken for one to a question of now."""
+        self._rounds += 1
+        return self._rounds
 
     def say_early(self, to: str, view: int, message: Message) -> None:
         """Send before persisting: only what claims nothing about this disk."""

@@ -144,17 +144,20 @@ class Confirmed(_Message, frozen=True, array_like=True, tag="confirmed"):
 
 
 class Proposal(_Message, frozen=True, array_like=True, tag="proposal"):
-    """To the head: order this command.  `ticket` is the sender's; between nodes, not for the replica."""
+    """To the head: order this command.  Between nodes, not for the replica.  `ticket` is the sender's,
+    and means something to its present life alone: both come back in the outcome."""
 
     ticket: int
     command: bytes
+    life: str
 
 
 class Outcome(_Message, frozen=True, array_like=True, tag="outcome"):
-    """From the head: what became of the proposal `ticket`."""
+    """From the head: what became of the proposal `ticket` of the receiver's `life`."""
 
     ticket: int
     verdict: bytes
+    life: str
 
 
 Message = (

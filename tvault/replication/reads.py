@@ -50,7 +50,7 @@ class Confirmations:
         self._asking, self._next = [], []
 
     def _begin(self, now: int) -> None:
-        self._round += 1
+        self._round = self._memory.new_round()
         self._asked_at = now
         self._asking += self._next
         self._next = []

@@ -123,9 +123,8 @@ class Replica:
 
     def may_propose(self) -> bool:
         """Whether this node heads a live chain and has room for one more entry."""
-        if self._chain is None or not self.heads_live_chain():
-            return False
-        return self._chain.joined and self._chain.unacknowledged < WINDOW_ENTRIES
+        chain = self._chain if self.heads_live_chain() else None
+        return chain is not None and chain.joined and chain.unacknowledged < WINDOW_ENTRIES
 
     def propose(self, body: bytes, ticket: int) -> int:
         """Order one entry; the ticket is answered once it is committed, or lost with the view.
@@ -144,9 +143,14 @@ class Replica:
         """Whether this node is a member whose journal holds its view's barrier."""
         return self._chain is not None and self._chain.joined
 
-    def confirm(self, ticket: int) -> None:
-        """Answer the ticket once a round that begins now or later has confirmed this view."""
-        if self._reads is None or not self.may_confirm():
+    def confirm(self, ticket: int, looked_in: int) -> None:
+        """Answer the ticket once a round that begins now or later has confirmed this view.
+
+        `looked_in` is `state().readable` from before the reader looked.  Who looked before this journal
+        held the view's barrier may have missed what is committed: its ticket is lost.
+        """
+        stays = looked_in == self.view_number()
+        if self._reads is None or not self.may_confirm() or not stays:
             self._memory.answers.append(Answer(ticket, "lost"))
         else:
             self._reads.wait(ticket, self._now)
@@ -211,7 +215,13 @@ class Replica:
             last=self._log.durable.seq,
             committed=self._log.committed,
             can_write=self._chain is not None and self._chain.open and not self._misses_chain(),
+            readable=view.number if view is not None and self.may_confirm() else 0,
         )
+
+    @property
+    def life(self) -> str:
+        """Names this boot of this incarnation."""
+        return self._memory.life
 
     def head(self) -> str | None:
         """The node that orders in this node's view, None for an outsider."""
@@ -265,6 +275,7 @@ class Replica:
     def _on_chain_message(self, sender: Member, view: int, message: ChainMessage) -> None:
         if view < self._memory.promise.promised:
             self._memory.say(sender.node, view, Superseded(self._memory.promise.promised))
+            return
         chain = self._chain
         if chain is None or chain.view.number != view:
             return
@@ -305,7 +316,7 @@ class Replica:
             self._memory.say(sender, view, Confirmed(number))
 
     def _on_confirmed(self, sender: str, view: int, number: int) -> None:
-        if self._reads is not None and self._is_current(view):
+        if self._reads is not None and self.view_number() == view:
             self._reads.on_confirmed(sender, number, self._now)
 
     def _on_seek(self, sender: str) -> None:
@@ -316,8 +327,7 @@ class Replica:
         """Take part, if the view names this life of the node.  A head that restarted never orders
         again in its old view: what it had ordered and not persisted is forgotten."""
         memory = self._memory
-        known = self._chain is not None and self._chain.view.number >= view.number
-        if known or view.number < memory.promise.promised:
+        if self.view_number() >= view.number or view.number < memory.promise.promised:
             return
         if view.member(memory.me.node) != memory.me or view.head == memory.me:
             return
@@ -333,10 +343,12 @@ class Replica:
     # Views.
 
     def _open(self, view: View | None) -> None:
-        """Head a decided view: its barrier is durable here before it is announced."""
+        """Head a decided view: its barrier is durable here before it is announced.  Who asked for one
+        has promised it, and acts no more for its own."""
+        if self._chain is not None and self._memory.promise.promised > self._chain.view.number:
+            self._leave("asks for a later view")
         if view is None:
             return
-        self._leave("a later view")
         self._log.append(follow(self._log.end, view.number, Kind.BARRIER, b""))
         self._enter(view)
         self._memory.say_to_others(view.number, NewView(view))
@@ -381,9 +393,6 @@ class Replica:
 
     def _misses_chain(self) -> bool:
         return self._chain is None or self._chain.is_silent(self._now)
-
-    def _is_current(self, view: int) -> bool:
-        return self._chain is not None and self._chain.view.number == view
 
     def _mark_sync_due(self) -> bool:
         return self._mark_unsynced and self._now - self._mark_synced_at >= MARK_SYNC_MS

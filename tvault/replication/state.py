@@ -9,7 +9,11 @@ from tvault.replication.promise import Standing
 
 @dataclass(frozen=True)
 class State:
-    """What a node says of itself, at one moment."""
+    """What a node says of itself, at one moment.
+
+    `readable` is the view whose barrier this journal durably holds, 0 when there is none: whoever looks
+    at the journal after that, and then has this same view confirmed, has missed nothing.
+    """
 
     node: str
     incarnation: str
@@ -21,3 +25,4 @@ class State:
     last: int
     committed: int
     can_write: bool
+    readable: int

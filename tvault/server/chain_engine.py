@@ -49,15 +49,18 @@ class ChainEngine:
 
     def read_epoch(self, owner: str, deadline: float) -> int:
         while True:
-            committed = self._node.committed
+            vantage, committed = self.vantage(), self._node.committed
             epoch, seq = self._store.newest_epoch(owner)
             if seq <= committed:
-                self.confirm(deadline)
+                self.confirm(vantage, deadline)
                 return epoch
             self.wait_for(seq, deadline)
 
-    def confirm(self, deadline: float) -> None:
-        if not self._node.confirm(deadline):
+    def vantage(self) -> int:
+        return self._node.state.readable
+
+    def confirm(self, vantage: int, deadline: float) -> None:
+        if not self._node.confirm(vantage, deadline):
             raise VaultError(
                 "unavailable", "This node cannot confirm now that its answer is up to date; try again."
             )

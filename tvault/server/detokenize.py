@@ -35,6 +35,7 @@ class Detokenizer:
         by_epoch: dict[int, list[int]] = {}
         for position, token in enumerate(parsed):
             by_epoch.setdefault((token or _DECOY)[0], []).append(position)
+        vantage = self._engine.vantage()
         values: list[Value | None] = [None] * len(texts)
         for epoch, positions in by_epoch.items():
             if self._clock() > deadline:
@@ -48,5 +49,5 @@ class Detokenizer:
                 if parsed[positions[at]] is not None:
                     values[positions[at]] = decode_value(canonical)
         if None in values:
-            self._engine.confirm(deadline)
+            self._engine.confirm(vantage, deadline)
         return values

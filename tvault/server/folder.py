@@ -12,7 +12,7 @@ from uuid import uuid4
 from tvault.errors import VaultError
 from tvault.replication.promise import Promise
 from tvault.replication.recovery import ForeignFolder, Identity, recover, refuse_foreign
-from tvault.store.failures import PromiseDamaged, StoreFailure
+from tvault.store.failures import PromiseDamaged, StoreBroken
 from tvault.store.folders import sync_folder
 from tvault.store.ports import StoreViolation
 from tvault.store.promise import PromiseFile
@@ -20,6 +20,7 @@ from tvault.store.sqlite import FILE_NAME, SqliteStore
 
 PROMISE_FILE = "promise"
 LOCK_FILE = "lock"
+ASIDE = "set-aside-"
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,11 @@ class DataFolder:
         """Read what is there; set it aside and begin blank if it is damaged."""
         promise_file = PromiseFile(self._path / PROMISE_FILE)
         found, damaged = self._read_promise(promise_file, identity)
+        interrupted = self._interrupted(found)
         store, broken = self._read_journal(cache_mib)
         recovered = recover(
             found,
-            damaged=damaged or broken,
+            damaged=damaged or broken or interrupted,
             journal=store,
             identity=identity,
             incarnation=uuid4().hex,
@@ -94,10 +96,18 @@ class DataFolder:
             raise self._unusable(f"is not this node's: {error}") from None
         return found, None
 
+    def _interrupted(self, found: Promise | None) -> str | None:
+        """What an earlier start that crashed while it set files aside has left undone: a promise that
+        is not that of the node begun anew says nothing about the journal that stands beside it."""
+        begun_anew = found is not None and found.set_aside
+        if begun_anew or not any(self._path.glob(ASIDE + "*")):
+            return None
+        return "files were set aside before, and the node has not begun anew"
+
     def _read_journal(self, cache_mib: int) -> tuple[SqliteStore, str | None]:
         try:
             return SqliteStore(self._path, cache_mib=cache_mib), None
-        except (StoreViolation, StoreFailure) as error:
+        except (StoreViolation, StoreBroken) as error:
             self._set_aside(FILE_NAME)
             return SqliteStore(self._path, cache_mib=cache_mib), f"the journal is damaged: {error}"
 
@@ -105,8 +115,9 @@ class DataFolder:
         """Move the files that begin with one of `names` to a folder of their own: what is doubtful is
         kept for people, and trusted by nobody."""
         stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%fZ")
-        aside = self._path / f"set-aside-{stamp}"
+        aside = self._path / f"{ASIDE}{stamp}"
         aside.mkdir(mode=0o700)
+        sync_folder(self._path)  # whatever happens from here on, the folder tells of it
         for file in sorted(self._path.iterdir()):
             if file.name.startswith(names):
                 file.rename(aside / file.name)

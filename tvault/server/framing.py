@@ -41,6 +41,9 @@ DRAIN_SECONDS: Final = 2.0
 """How much of a refused body is still taken off the wire, and for how long, before the connection is
 closed.  Closing at once resets it, and a client that is still sending never sees why."""
 
+ABANDON: Final = "tvault.abandon"
+"""In the environment of a request: a function after which nothing more is read of its connection."""
+
 _NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
@@ -229,7 +232,12 @@ class _Gateway(cheroot.wsgi.Gateway_10):
         environ: dict[str, Any] = super().get_environ()  # type: ignore[no-untyped-call]
         if self.req.chunked_read:
             environ["wsgi.input"] = ChunkedBody(self.req.conn.rfile)
+        environ[ABANDON] = self._abandon
         return environ
+
+    def _abandon(self) -> None:
+        """Close the connection after the answer, whatever the other side still sends."""
+        self.req.close_connection = True
 
     def start_response(
         self, status: str, headers: Sequence[tuple[str, str]], exc_info: Any = None

@@ -76,13 +76,14 @@ class Link:
             self._changed.notify()
         self._thread.join(CONNECT_SECONDS)
 
-    def send(self, frame: bytes) -> None:
-        """Queue one frame; dropped while there is no stream."""
+    def send(self, frame: bytes) -> bool:
+        """Queue one frame; it is dropped, and False returned, while there is no stream."""
         with self._changed:
             if self._is_up:
                 self._frames.append(frame)
                 self._queued_bytes += len(frame)
                 self._changed.notify()
+            return self._is_up
 
     def _run(self) -> None:
         pause = PAUSE_SECONDS[0]
@@ -167,9 +168,9 @@ class PeerLinks:
         for link in self._links.values():
             link.stop()
 
-    def send(self, to: str, envelope: Envelope) -> None:
-        """Put an envelope on its way, or drop it; never waits."""
-        self._links[to].send(codec.encode(envelope))
+    def send(self, to: str, envelope: Envelope) -> bool:
+        """Put an envelope on its way, or drop it (False); never waits."""
+        return self._links[to].send(codec.encode(envelope))
 
 
 def _detail(answer: requests.Response) -> str:

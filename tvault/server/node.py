@@ -45,8 +45,8 @@ Slot = queue.SimpleQueue[Verdict | Answer | None]
 class Links(Protocol):
     """How a node reaches the others."""
 
-    def send(self, to: str, envelope: Envelope) -> None:
-        """Put an envelope on its way, or drop it; never wait."""
+    def send(self, to: str, envelope: Envelope) -> bool:
+        """Put an envelope on its way, or drop it (False); never wait."""
 
 
 class Node:
@@ -119,12 +119,15 @@ class Node:
         """Have the command ordered; its verdict, or None when the deadline passed first."""
         ticket, slot = self._new_slot()
         verdict = self._wait(ticket, slot, lambda: self._ordering.submit(ticket, command), deadline)
+        if verdict is None:
+            self._inbox.put(lambda: self._ordering.forget(ticket))
         return None if isinstance(verdict, Answer) else verdict
 
-    def confirm(self, deadline: float) -> bool:
-        """Whether a round that began after the call confirmed this node's view before the deadline."""
+    def confirm(self, looked_in: int, deadline: float) -> bool:
+        """Whether a round that began after the call confirmed, before the deadline, that the view
+        `looked_in` is the newest: `state.readable` from before the look."""
         ticket, slot = self._new_slot()
-        answer = self._wait(ticket, slot, lambda: self._replica.confirm(ticket), deadline)
+        answer = self._wait(ticket, slot, lambda: self._replica.confirm(ticket, looked_in), deadline)
         return isinstance(answer, Answer) and answer.result == "confirmed"
 
     def wait_for(self, seq: int, deadline: float) -> bool:
@@ -164,7 +167,7 @@ class Node:
             self._fail(describe_failure(error))
         finally:
             for ticket in list(self._slots):
-                self._resolve(ticket, Declined("unavailable", "the node is stopping"))
+                self._resolve(ticket, Declined("unavailable", "The node is stopping; try another one."))
             self.stopped.set()
 
     def _fail(self, why: str) -> None:
@@ -239,9 +242,9 @@ class Node:
         for outgoing in messages:
             self._links.send(outgoing.to, self._replica.envelope(outgoing.view, outgoing.message))
 
-    def _send(self, to: str, message: Message) -> None:
+    def _send(self, to: str, message: Message) -> bool:
         assert self._links is not None
-        self._links.send(to, self._replica.envelope(self._replica.view_number(), message))
+        return self._links.send(to, self._replica.envelope(self._replica.view_number(), message))
 
     def _resolve(self, ticket: int, verdict: Verdict) -> None:
         if (slot := self._slots.get(ticket)) is not None:

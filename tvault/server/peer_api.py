@@ -12,7 +12,7 @@ import msgspec
 from tvault.errors import VaultError
 from tvault.replication import codec
 from tvault.replication.messages import Envelope
-from tvault.server.framing import FramingError
+from tvault.server.framing import ABANDON, FramingError
 from tvault.server.hello import HEADER, Hello, check_credential, decode_hello, encode_hello
 from tvault.server.links import LENGTH
 from tvault.wire import (
@@ -36,7 +36,8 @@ Environ = dict[str, Any]
 class PeerApi:
     """The peer API as a WSGI application, `app`.
 
-    `deliver` takes each envelope that arrives; `refused` is told why a peer was turned away.
+    `deliver` takes each envelope that arrives; `lost` is told the node whose stream has ended, and
+    `refused` why a peer was turned away.
     """
 
     def __init__(
@@ -45,12 +46,14 @@ class PeerApi:
         credential: str,
         *,
         deliver: Callable[[Envelope], None],
+        lost: Callable[[str], None],
         status: Callable[[], dict[str, Any]],
         refused: Callable[[str], None],
     ) -> None:
         self._hello = hello
         self._credential = credential
         self._deliver = deliver
+        self._lost = lost
         self._status = status
         self._refused = refused
         self._last_refusal: str | None = None
@@ -93,7 +96,9 @@ class PeerApi:
                     self._deliver(_envelope_of(peer, frame))
         except (OSError, FramingError) as error:
             _log.info("the stream from %s broke: %s", peer.node, error)
-        return bottle.HTTPResponse(b"", 200, headers={"Connection": "close"})
+        self._lost(peer.node)
+        environ[ABANDON]()
+        return bottle.HTTPResponse(b"", 200)
 
     def _tell_status(self, _: Environ) -> Any:
         return bottle.HTTPResponse(encode_json(self._status()), 200, headers={"Content-Type": JSON_TYPE})

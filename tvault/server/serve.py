@@ -145,6 +145,7 @@ class RunningNode:
             hello,
             self._credential,
             deliver=self._node.deliver,
+            lost=self._node.link_lost,
             status=self._peer_status,
             refused=self._note_refusal,
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import queue
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,13 +17,20 @@ from pathlib import Path
 from peewee import PeeweeException, SqliteDatabase
 
 from tvault.errors import VaultError
-from tvault.store.failures import StoreBroken, StoreClosed, StoreFull
+from tvault.store.failures import StoreBlocked, StoreBroken, StoreClosed, StoreFailure, StoreFull
 from tvault.store.folders import sync_folder
 from tvault.store.ports import StoreViolation
 from tvault.store.tables import MIGRATIONS, Migration
 
 _BUSY_SECONDS = 5
 _READER_CACHE_KIB = 2048  # random blocks do not come again soon: a large cache only costs page faults
+_ROOM_TO_OPEN = 2**20
+_OBSTACLES = (  # Python 3.10 tells SQLite's codes by their messages alone
+    "database is locked",
+    "unable to open database file",
+    "attempt to write a readonly database",
+    "out of memory",
+)
 _FULL = 2  # what `PRAGMA synchronous` answers for FULL
 
 
@@ -30,8 +38,9 @@ class Database:
     """The connections to the SQLite file at `path`, which is made when missing.
 
     `cache_mib` MiB of pages are cached for the writer.
-    Raises `VaultError` with code `configuration` when a newer tvault wrote the file, or when SQLite does
-    not give the durability asked for; else the failures of `store.failures`.
+    Raises `VaultError`, code `configuration`, when a newer tvault wrote the file, when SQLite does not
+    give the durability asked for, and when something stands in the way that is no damage: a full disk,
+    another process, a missing permission.  `StoreBroken` then means that the file itself is damaged.
     """
 
     def __init__(
@@ -51,6 +60,9 @@ class Database:
         try:
             with reported():
                 self._open(migrations, readers)
+        except StoreFailure as failure:
+            self.close()
+            raise failure_at_start(failure, path, shutil.disk_usage(path.parent).free) from failure
         except BaseException:
             self.close()
             raise
@@ -136,6 +148,18 @@ def reported() -> Iterator[None]:
         raise StoreBroken("SQLite failed: the database is damaged") from error
 
 
+def failure_at_start(failure: StoreFailure, path: Path, free_bytes: int) -> Exception:
+    """What to raise for a failure to open `path`: whoever meets `StoreBroken` may put the file aside.
+
+    With no room left SQLite cannot make its shared memory file, and reports that as an I/O error.
+    """
+    if isinstance(failure, StoreFull | StoreBlocked):
+        return VaultError("configuration", f"{path} cannot be opened: {failure}")
+    if free_bytes < _ROOM_TO_OPEN:
+        return VaultError("configuration", f"{path} cannot be opened: the disk is full")
+    return failure
+
+
 def _failure(error: Exception) -> Exception:
     # A full disk ends the transaction by itself, then the rollback fails too: the first error counts.
     first: BaseException = error
@@ -145,6 +169,8 @@ def _failure(error: Exception) -> Exception:
         return StoreFull("the disk is full")
     if isinstance(first, sqlite3.IntegrityError):
         return StoreViolation(f"SQLite refused a row: {first}")
+    if any(reason in str(first) for reason in _OBSTACLES):
+        return StoreBlocked(f"SQLite failed: {first}")
     return StoreBroken(f"SQLite failed: {first}")
 
 

@@ -21,6 +21,11 @@ class StoreBroken(StoreFailure):
     """
 
 
+class StoreBlocked(StoreFailure):
+    """Another process holds the database, or a limit of this one stands in the way.  Nothing was
+    written, nothing is damaged, and a later try may succeed."""
+
+
 class StoreClosed(StoreFailure):
     """The store was closed before or during the call."""
 

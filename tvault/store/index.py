@@ -79,9 +79,11 @@ def sorted_run(keys: Keys, spots: Spots) -> Run:
 
 def merged(older: Run, newer: Run) -> Run:
     """One run of two.  Raises `StoreViolation` when a token stands in both."""
-    pairs = zip((older.high, older.low, older.spots), (newer.high, newer.low, newer.spots), strict=True)
-    high, low, spots = (np.concatenate(pair) for pair in pairs)
-    return _run_of(high, low, spots)
+    return _run_of(
+        np.concatenate((older.high, newer.high)),
+        np.concatenate((older.low, newer.low)),
+        np.concatenate((older.spots, newer.spots)),
+    )
 
 
 def _run_of(high: NDArray[np.uint64], low: NDArray[np.uint64], spots: Spots) -> Run:

@@ -51,13 +51,13 @@ def keep_after_cut(cut_after: int | None, last: int, floor: int) -> int:
     return keep
 
 
-def advance_hint(hint: int, committed: int, last: int) -> int:
-    """The commit hint after a write that leaves the journal's end at `last`.
+def advance_commit(known: int, committed: int, last: int) -> int:
+    """The commit position known to a store whose journal ends at `last`, once it is told `committed`.
 
     It never falls: what was committed stays so.  A `committed` beyond the end says nothing about which
-    entries of this journal are on the committed history, so the hint then lags.
+    entries of this journal are on the committed history, so what is known then lags.
     """
-    return max(hint, committed) if committed <= last else hint
+    return max(known, committed) if committed <= last else known
 
 
 def refuse_odd_digests(digests: Sequence[bytes]) -> None:

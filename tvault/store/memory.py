@@ -9,7 +9,7 @@ from tvault.model.commands import DIGEST_BYTES, Block, Rows
 from tvault.model.records import Places
 from tvault.replication.entry import ORIGIN, Entry, Position
 from tvault.store.journal import (
-    advance_hint,
+    advance_commit,
     keep_after_cut,
     refuse_odd_digests,
     rows_that_follow,
@@ -67,14 +67,14 @@ class MemoryStore:
                 self._drop_last()
             for entry, rows in zip(entries, brought, strict=True):
                 self._append(entry, rows)
-            self._hint = advance_hint(self._hint, committed, len(self._entries))
+            self._hint = advance_commit(self._hint, committed, len(self._entries))
 
     def committed_hint(self) -> int:
         return self._hint
 
     def settle(self, committed: int) -> None:
         with self._lock:
-            self._settled = max(self._settled, min(committed, len(self._entries)))
+            self._settled = advance_commit(self._settled, committed, len(self._entries))
 
     def newest_epoch(self, owner: str) -> tuple[int, int]:
         with self._lock:

@@ -16,7 +16,7 @@ from tvault.store.database import Database
 from tvault.store.failures import JournalDamaged
 from tvault.store.index import ABSENT, PLACE_BITS, EntrySize, Keep, Spots, TokenIndex
 from tvault.store.journal import (
-    advance_hint,
+    advance_commit,
     keep_after_cut,
     refuse_odd_digests,
     rows_that_follow,
@@ -54,9 +54,10 @@ class SqliteStore:
     `cache_mib` MiB of pages are cached for writing; `readers` threads can read at a time, others wait.
     Every write is synced to the disk before it returns.  `index` is an empty one, to choose its sizes.
 
-    Besides `StoreViolation`, as the port says, calls raise `StoreFull`, `StoreBroken` and `StoreClosed`
-    of `store.failures`.  `JournalDamaged`, a `StoreViolation`, says that what was read back is not what
-    was written.  Opening also raises `VaultError`, code `configuration`, for a file of a newer tvault.
+    Besides `StoreViolation`, as the port says, calls raise `StoreFull`, `StoreBlocked`, `StoreBroken`
+    and `StoreClosed` of `store.failures`.  `JournalDamaged`, a `StoreViolation`, says that what was
+    read back is not what was written.  Opening raises `VaultError`, code `configuration`, for a file of
+    a newer tvault, a full disk, another process or a missing permission: none of these is damage.
     """
 
     def __init__(
@@ -118,7 +119,7 @@ class SqliteStore:
             raise JournalDamaged(f"entry {seq} is gone")
         brought = rows_that_follow(previous, entries)
         end = entries[-1].position if entries else previous
-        hint = advance_hint(self._hint, committed, end.seq)
+        hint = advance_commit(self._hint, committed, end.seq)
         if end == last and hint == self._hint:
             return
         keep = self._keep(seq)
@@ -149,7 +150,7 @@ class SqliteStore:
         return self._hint
 
     def settle(self, committed: int) -> None:
-        self._settled = max(self._settled, min(committed, self._last.seq))
+        self._settled = advance_commit(self._settled, committed, self._last.seq)
         self._index.settle(self._settled)
 
     def newest_epoch(self, owner: str) -> tuple[int, int]:

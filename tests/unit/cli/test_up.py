@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -136,27 +135,3 @@ def test_serve_of_an_unknown_node_makes_exit_code_2(tvault: CommandLine) -> None
     ran = tvault("serve", "--node", "n9", "--config", "c/tvault.toml")
     assert ran.code == 2
     assert "no node 'n9'; its nodes are n1, n2, n3" in ran.err
-
-
-def test_the_walkthrough_runs_from_start_to_end() -> None:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environ = {**os.environ, "PATH": path, "BASE_PORT": str(free_base(3))}
-    ran = subprocess.run(
-        ["sh", str(ROOT / "examples" / "walkthrough.sh")],
-        env=environ,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stderr
-    assert "every byte is back" in ran.stdout
-
-
-def test_the_sample_of_patients_is_what_its_generator_makes(tmp_path: Path) -> None:
-    script = tmp_path / "generate_patients.py"
-    script.write_bytes((ROOT / "examples" / script.name).read_bytes())
-    subprocess.run([sys.executable, str(script)], check=True)
-    made = (tmp_path / "patients.jsonl").read_bytes()
-    assert made == (ROOT / "examples" / "patients.jsonl").read_bytes()
-    assert len(made.splitlines()) == 2000
-    assert {type(json.loads(line).get("ssn", 0)) for line in made.splitlines()} == {str, int, type(None)}

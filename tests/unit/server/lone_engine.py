@@ -22,6 +22,7 @@ class LoneEngine:
         self.hints: dict[str, int] = {}
         self.is_writable = True
         self.is_short = False
+        self.view = 1
         self._judge = rules.Judge(self.store, owners)
         self._lock = threading.Lock()
 
@@ -59,8 +60,12 @@ class LoneEngine:
         self._note("read_epoch", deadline)
         return self.store.newest_epoch(owner)[0]
 
-    def confirm(self, deadline: float) -> None:
+    def vantage(self) -> int:
+        return self.view
+
+    def confirm(self, vantage: int, deadline: float) -> None:
         self._note("confirm", deadline)
+        assert vantage == self.view, "the vantage was not taken before the look"
 
     def wait_for(self, seq: int, deadline: float) -> None:
         self._note("wait_for", deadline)

@@ -105,8 +105,8 @@ def test_what_is_all_found_needs_no_confirmation(node: Node) -> None:
 class Unconfirmed(LoneEngine):
     """An engine that hears from no majority."""
 
-    def confirm(self, deadline: float) -> None:
-        super().confirm(deadline)
+    def confirm(self, vantage: int, deadline: float) -> None:
+        super().confirm(vantage, deadline)
         raise VaultError("unavailable", "No majority answers.")
 
 

@@ -44,6 +44,7 @@ class Port:
     api: PeerApi = field(init=False)
     delivered: list[Envelope] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
     arrived: threading.Event = field(default_factory=threading.Event)
 
     def deliver(self, envelope: Envelope) -> None:
@@ -58,6 +59,7 @@ def port() -> Iterator[Port]:
         hello_of("n1"),
         SECRET,
         deliver=port.deliver,
+        lost=port.ended.append,
         status=lambda: {"node": "n1"},
         refused=port.refusals.append,
     )
@@ -144,6 +146,7 @@ def test_garbage_ends_the_stream_and_harms_nothing(port: Port) -> None:
     for body in bodies:
         stream(port, body)
     assert port.delivered == []
+    assert port.ended == ["n2"] * len(bodies)
     assert stream(port, framed(b"") + framed(codec.encode(good)) * 2) == 200
     assert port.delivered == [good, good]
 

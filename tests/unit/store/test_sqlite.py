@@ -14,7 +14,8 @@ from peewee import SqliteDatabase
 from tests.conformance.naive import block_of, digest_of, rows_entry
 from tvault.errors import VaultError
 from tvault.replication.entry import ORIGIN, Entry, Kind, Position, follow
-from tvault.store.failures import JournalDamaged, StoreBroken, StoreClosed, StoreFull
+from tvault.store.database import failure_at_start
+from tvault.store.failures import JournalDamaged, StoreBlocked, StoreBroken, StoreClosed, StoreFull
 from tvault.store.index import TokenIndex
 from tvault.store.ports import StoreViolation
 from tvault.store.sqlite import FILE_NAME, SqliteStore
@@ -53,7 +54,7 @@ def test_the_writer_syncs_every_commit_and_readers_cannot_write(store: SqliteSto
     assert writer.pragma("journal_mode") == "wal"
     for reader in store._database._readers:
         assert reader.pragma("wal_autocheckpoint") == 0
-    with pytest.raises(StoreBroken), store._database.look() as connection:
+    with pytest.raises(StoreBlocked, match="readonly"), store._database.look() as connection:
         connection.execute("DELETE FROM entry")
 
 
@@ -75,6 +76,33 @@ def test_a_file_that_is_no_database_is_broken(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_bytes(b"not a database at all" * 300)
     with pytest.raises(StoreBroken):
         SqliteStore(tmp_path)
+
+
+def test_a_file_that_cannot_be_opened_is_not_called_damaged(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).mkdir()
+    with pytest.raises(VaultError) as refusal:
+        SqliteStore(tmp_path)
+    assert refusal.value.code == "configuration"
+
+
+def test_a_full_disk_at_the_start_is_not_called_damage(tmp_path: Path) -> None:
+    broken = StoreBroken("SQLite failed: disk I/O error")
+    assert failure_at_start(broken, tmp_path, free_bytes=2**30) is broken
+    for failure, free in ((broken, 0), (StoreFull("the disk is full"), 2**30)):
+        refusal = failure_at_start(failure, tmp_path, free_bytes=free)
+        assert isinstance(refusal, VaultError)
+        assert refusal.code == "configuration"
+
+
+def test_a_write_that_another_process_blocks_can_be_tried_again(store: SqliteStore) -> None:
+    entry = entry_with(ORIGIN, 1)
+    with tampering(store_folder(store)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreBlocked):
+            store.write(None, [entry], 0)
+    assert not found(store, 1)
+    store.write(None, [entry], 0)
+    assert found(store, 1)
 
 
 def test_a_closed_store_says_that_it_is_closed(store: SqliteStore) -> None:

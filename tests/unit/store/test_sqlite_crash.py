@@ -144,7 +144,7 @@ def test_a_flipped_bit_in_the_database_is_refused_or_changes_nothing(tmp_path: P
 def test_a_damaged_schema_is_refused_even_if_its_text_is_no_text(tmp_path: Path) -> None:
     SqliteStore(tmp_path).close()
     whole = (tmp_path / FILE_NAME).read_bytes()
-    at = whole.index(b"CREATE TABLE")
+    at = whole.index(b'TABLE "')
     (tmp_path / FILE_NAME).write_bytes(whole[:at] + b"\xd4" + whole[at + 1 :])
     with pytest.raises(StoreBroken):
         SqliteStore(tmp_path)

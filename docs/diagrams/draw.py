@@ -1,0 +1,199 @@
+"""Draws the pictures of the documentation: `python docs/diagrams/draw.py [FOLDER]`.
+
+Writes `architecture.svg` and `chain.svg` into FOLDER, or beside this file.  The same source always gives
+the same bytes; a test compares them with what is stored.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+INK, SOFT, LINE = "#1f2933", "#52606d", "#7b8794"
+CLIENT, NODE, PART, DISK = "#fff3c4", "#f5f7fa", "#d9e8fb", "#e3f1e3"
+DOWN, UP = "#1d5fa8", "#2f7d32"
+
+
+class Picture:
+    """An SVG that grows by shapes; `title` and `text` are what a screen reader says."""
+
+    def __init__(self, width: int, height: int, title: str, text: str) -> None:
+        frame = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
+        style = 'font-family="Helvetica, Arial, sans-serif"'
+        self._lines = [
+            f'<svg xmlns="http://www.w3.org/2000/svg" {frame} role="img" {style}>',
+            f"<title>{escape(title)}</title>",
+            f"<desc>{escape(text)}</desc>",
+            "<defs>",
+            *(_tip(name, colour) for name, colour in (("down", DOWN), ("up", UP), ("plain", LINE))),
+            "</defs>",
+            f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
+        ]
+
+    def box(self, at: tuple[int, int], size: tuple[int, int], fill: str) -> None:
+        """A box with round corners; `at` is its upper left corner."""
+        self._lines.append(
+            f'<rect x="{at[0]}" y="{at[1]}" width="{size[0]}" height="{size[1]}" rx="8" '
+            f'fill="{fill}" stroke="{LINE}"/>'
+        )
+
+    def say(
+        self, at: tuple[int, int], text: str, *, size: int = 13, colour: str = INK, bold: bool = False
+    ) -> None:
+        """A line of text, centred on `at`."""
+        self._text(at, text, "middle", size, colour, bold=bold)
+
+    def tell(
+        self, at: tuple[int, int], text: str, *, size: int = 13, colour: str = INK, bold: bool = False
+    ) -> None:
+        """A line of text that begins at `at`."""
+        self._text(at, text, "start", size, colour, bold=bold)
+
+    def arrow(
+        self, start: tuple[int, int], end: tuple[int, int], way: str, *, both: bool = False
+    ) -> None:
+        """An arrow; `way` is `down` the chain, `up` the chain (dashed) or `plain`."""
+        colour = {"down": DOWN, "up": UP, "plain": LINE}[way]
+        dashes = ' stroke-dasharray="6 4"' if way == "up" else ""
+        begin = f' marker-start="url(#{way})"' if both else ""
+        self._lines.append(
+            f'<line x1="{start[0]}" y1="{start[1]}" x2="{end[0]}" y2="{end[1]}" stroke="{colour}" '
+            f'stroke-width="2"{dashes}{begin} marker-end="url(#{way})"/>'
+        )
+
+    def badge(self, at: tuple[int, int], number: int) -> None:
+        """A numbered disc, for a step of the legend."""
+        self._lines.append(f'<circle cx="{at[0]}" cy="{at[1]}" r="10" fill="{INK}"/>')
+        self._text((at[0], at[1] + 4), str(number), "middle", 12, "#ffffff", bold=True)
+
+    def svg(self) -> str:
+        """The whole picture."""
+        return "\n".join([*self._lines, "</svg>", ""])
+
+    def _text(
+        self, at: tuple[int, int], text: str, anchor: str, size: int, colour: str, *, bold: bool
+    ) -> None:
+        weight = ' font-weight="bold"' if bold else ""
+        self._lines.append(
+            f'<text x="{at[0]}" y="{at[1]}" text-anchor="{anchor}" font-size="{size}" '
+            f'fill="{colour}"{weight}>{escape(text)}</text>'
+        )
+
+
+def _tip(name: str, colour: str) -> str:
+    return (
+        f'<marker id="{name}" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" '
+        f'orient="auto-start-reverse"><path d="M0 0 L10 5 L0 10 z" fill="{colour}"/></marker>'
+    )
+
+
+def chain() -> str:
+    """The chain alone, for the README."""
+    picture = Picture(
+        760,
+        230,
+        "The chain of three nodes",
+        "A request may go to any node. The head orders it and hands it to the middle, which hands it to "
+        "the tail. Acknowledgements come back up the chain. The client is answered when all three hold "
+        "the mapping on disk.",
+    )
+    picture.box((250, 14), (260, 44), CLIENT)
+    picture.say((380, 41), "your program, tvault, curl")
+    for x, name, role in ((40, "n1", "head"), (300, "n2", "middle"), (560, "n3", "tail")):
+        picture.box((x, 104), (160, 68), NODE)
+        picture.say((x + 80, 130), f"{name}: {role}", bold=True)
+        picture.say((x + 80, 154), "a full copy on disk", colour=SOFT)
+    picture.arrow((380, 58), (380, 102), "plain", both=True)
+    picture.say((474, 84), "to any node, over HTTP", size=12, colour=SOFT)
+    for x in (200, 460):
+        picture.arrow((x + 4, 126), (x + 96, 126), "down")
+        picture.say((x + 50, 119), "entries", size=12, colour=DOWN)
+        picture.arrow((x + 96, 152), (x + 4, 152), "up")
+        picture.say((x + 50, 168), "on disk", size=12, colour=UP)
+    picture.say((380, 206), "A token is given out once every node of the chain has its mapping on disk.")
+    return picture.svg()
+
+
+ROLES = ((20, "n1", "head"), (360, "n2", "middle"), (700, "n3", "tail"))
+
+PARTS = (
+    (150, 76, PART, "client port", ("API key to owner, JSON, limits", "tokens computed, values sealed")),
+    (
+        250,
+        100,
+        PART,
+        "one thread",
+        ("ordering: the head judges", "replica: views, chain, reads", "pure: no clock, no disk"),
+    ),
+    (374, 58, DISK, "journal.sqlite", ("entries and rows, WAL, synced",)),
+    (442, 40, DISK, "promise: votes and mark", ()),
+    (492, 40, DISK, "events.jsonl: for people", ()),
+)
+
+STEPS = (
+    "Any node takes the request. It computes the tokens, looks them up, seals values that are new.",
+    "A node that is not the head passes the sealed rows to the head, which judges them by its journal.",
+    "The head gathers what waits into one entry; it writes it to disk and sends it down the chain.",
+    "Each node says up the chain what it and every node below it have on disk.",
+    "What all have on disk is committed: the head tells the node that asked, and that one answers.",
+)
+
+
+def architecture() -> str:
+    """The three nodes, their parts, and the way of a write."""
+    picture = Picture(
+        970,
+        720,
+        "The nodes of a vault, their parts, and the way of a write",
+        "Each node has a client port, one thread with ordering and replica, a journal, a promise file "
+        "and an event log. " + " ".join(f"{n}. {step}" for n, step in enumerate(STEPS, 1)),
+    )
+    picture.box((330, 12), (310, 44), CLIENT)
+    picture.say((485, 39), "your program, tvault, curl")
+    for x, name, role in ROLES:
+        _node(picture, x, f"{name}: {role}")
+    picture.arrow((485, 56), (485, 148), "plain", both=True)
+    picture.badge((485, 82), 1)
+    picture.tell((503, 86), "JSON over HTTP, API key", size=12, colour=SOFT)
+    picture.arrow((371, 262), (259, 262), "plain")
+    picture.arrow((259, 284), (371, 284), "plain")
+    picture.badge((315, 262), 2)
+    picture.badge((315, 284), 5)
+    for left in (259, 599):
+        picture.arrow((left, 314), (left + 112, 314), "down")
+        picture.arrow((left + 112, 336), (left, 336), "up")
+        picture.badge((left + 56, 314), 3)
+        picture.badge((left + 56, 336), 4)
+    picture.tell(
+        (20, 576),
+        "Between nodes: one HTTP stream each way, for holders of the cluster secret.",
+        colour=SOFT,
+    )
+    for number, step in enumerate(STEPS, 1):
+        picture.badge((32, 578 + 24 * number), number)
+        picture.tell((50, 582 + 24 * number), step)
+    return picture.svg()
+
+
+def _node(picture: Picture, x: int, name: str) -> None:
+    picture.box((x, 106), (250, 440), NODE)
+    picture.tell((x + 13, 133), name, size=15, bold=True)
+    for y, height, fill, title, lines in PARTS:
+        picture.box((x + 13, y), (224, height), fill)
+        picture.say((x + 125, y + 24), title, bold=True)
+        for row, line in enumerate(lines):
+            picture.say((x + 125, y + 44 + 18 * row), line, size=12, colour=SOFT)
+    picture.arrow((x + 125, 228), (x + 125, 248), "plain", both=True)
+    picture.arrow((x + 125, 352), (x + 125, 372), "plain", both=True)
+
+
+def main() -> None:
+    """Write both pictures."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
+    for name, svg in (("architecture.svg", architecture()), ("chain.svg", chain())):
+        (folder / name).write_text(svg, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

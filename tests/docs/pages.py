@@ -1,0 +1,67 @@
+"""The Markdown pages of the repository, and what they say by their form: headings, rows, links."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+REFERENCE = DOCS / "reference"
+
+_FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+_CODE = re.compile(r"`[^`\n]+`")
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+_HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
+
+
+def pages() -> list[Path]:
+    """Every page that the repository publishes."""
+    return sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
+
+
+def name_of(path: Path) -> str:
+    """The page as people call it."""
+    return str(path.relative_to(ROOT))
+
+
+def read(path: Path) -> str:
+    """The page's text."""
+    return path.read_text(encoding="utf-8")
+
+
+def prose(text: str) -> str:
+    """The text without its blocks of code."""
+    return _FENCE.sub("", text)
+
+
+def links(text: str) -> list[str]:
+    """The targets of links and pictures, as written."""
+    return _LINK.findall(_CODE.sub("`…`", prose(text)))
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors that the page's headings have."""
+    return {_slug(title) for _, title in _HEADING.findall(prose(text))}
+
+
+def section(text: str, title: str) -> str:
+    """What stands under the heading `title`, up to the next heading of any level."""
+    body = re.split(rf"^#+ {re.escape(title)}$", text, maxsplit=1, flags=re.MULTILINE)
+    assert len(body) == 2, f"there is no heading {title}"
+    return re.split(r"^#+ ", body[1], maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def rows(text: str) -> Iterator[list[str]]:
+    """The cells of each table row of the text, without heads and rules."""
+    lines = text.splitlines()
+    for number, line in enumerate(lines):
+        follows = lines[number + 1] if number + 1 < len(lines) else ""
+        if line.startswith("| ") and not follows.startswith("|---"):
+            yield [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+
+
+def _slug(title: str) -> str:
+    kept = re.sub(r"[^\w\- ]", "", title.strip().lower())
+    return kept.replace(" ", "-")

@@ -1,0 +1,153 @@
+"""The reference says all that the code has, in its words: commands, settings, codes, calls, events."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import get_args
+
+import click
+
+from tests.docs.pages import REFERENCE, ROOT, read, rows, section
+from tvault import wire
+from tvault.cli.main import EXIT_CODES, FAILED, tvault
+from tvault.config import SECTIONS, SETTINGS, Setting
+from tvault.errors import Code
+from tvault.model.values import Reason
+
+RECORDERS = {"record", "_record", "notice", "_note", "_append"}
+COMMON_OF_CALLS = {"owner", "request_id", "duration_ms"}
+
+
+def commands(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
+    """Every command with its full name, groups included."""
+    yield name, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for each in command.list_commands(context):
+            found = command.get_command(context, each)
+            assert found is not None
+            yield from commands(found, f"{name} {each}")
+
+
+def option_row(option: click.Option) -> list[str]:
+    """An option as its row in the reference says it."""
+    flags = ", ".join(f"`{flag}`" for flag in option.opts)
+    default = "required" if option.required else str(option.default) if option.show_default else ""
+    return [flags, option.help or "", default]
+
+
+def setting_row(setting: Setting) -> list[str]:
+    """A setting as its row in the reference says it."""
+    default = "required" if setting.default is None else f"{setting.default} {setting.unit}"
+    return [f"`{setting.name}`", setting.help, setting.kind.expected, default]
+
+
+def recorded() -> dict[str, set[str]]:
+    """The events that the code records, by name, with the fields that it gives them."""
+    found: dict[str, set[str]] = {}
+    for path in sorted((ROOT / "tvault").rglob("*.py")):
+        for node in ast.walk(ast.parse(read(path))):
+            if not isinstance(node, ast.Call) or not node.args:
+                continue
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+            name = node.args[0].value if isinstance(node.args[0], ast.Constant) else None
+            if called in RECORDERS and isinstance(name, str):
+                common = COMMON_OF_CALLS if called == "_note" else set()
+                found.setdefault(name, set()).update(common, fields_of(node))
+    return found
+
+
+def fields_of(call: ast.Call) -> set[str]:
+    """The names of the keywords of a call, and of the keys of a dict that it is given."""
+    keys = {
+        str(key.value)
+        for argument in call.args
+        if isinstance(argument, ast.Dict)
+        for key in argument.keys
+        if isinstance(key, ast.Constant)
+    }
+    return keys | {keyword.arg for keyword in call.keywords if keyword.arg is not None}
+
+
+def test_every_command_and_option_stands_in_the_reference_as_its_help_says_it() -> None:
+    page = read(REFERENCE / "cli.md")
+    for name, command in commands(tvault, "tvault"):
+        part = section(page, name)
+        summary = (command.help or "").split("\n\n", maxsplit=1)[0]
+        assert " ".join(summary.split()) in " ".join(part.split()), f"{name} is told otherwise"
+        options = [
+            option_row(option)
+            for option in command.params
+            if isinstance(option, click.Option) and not option.hidden
+        ]
+        shared = options[:0] if command is tvault else [["`--config`"]]
+        own = [row for row in options if row[:1] not in shared]
+        assert [row for row in rows(part) if row[0].startswith("`-")] == own, f"options of {name}"
+        for argument in command.params:
+            if isinstance(argument, click.Argument):
+                assert f"{name} {argument.metavar}" in part
+
+
+def test_every_setting_stands_in_the_reference_with_its_bounds_and_default() -> None:
+    page = read(REFERENCE / "configuration.md")
+    for each in SECTIONS:
+        part = section(page, f"`{each.header}`")
+        assert each.help in " ".join(part.split())
+        expected = [setting_row(setting) for setting in SETTINGS if setting.section == each.name]
+        assert list(rows(part)) == expected
+
+
+def test_every_error_code_stands_in_the_reference_with_its_status() -> None:
+    page = read(REFERENCE / "http-api.md")
+    told = {(row[0], row[1]) for row in rows(section(page, "Errors")) if row[0].isdigit()}
+    assert told == {(str(status), f"`{code}`") for code, status in wire.STATUS.items()}
+
+
+def test_every_code_of_a_place_in_a_batch_stands_in_the_reference() -> None:
+    told = {row[0] for row in rows(section(read(REFERENCE / "http-api.md"), "Errors")) if len(row) == 2}
+    shapes = ("not_an_object", "not_an_array", "not_a_string")
+    assert told == {f"`{code}`" for code in (*get_args(Reason), *shapes)}
+
+
+def test_every_exit_code_stands_in_the_reference_with_the_errors_that_lead_to_it() -> None:
+    told = {row[0]: row[2] for row in rows(section(read(REFERENCE / "cli.md"), "Exit codes"))}
+    for code in get_args(Code):
+        exit_code = EXIT_CODES.get(code, FAILED)
+        if exit_code != FAILED:
+            assert f"`{code}`" in told[str(exit_code)]
+    assert set(told) == {"0", "1", "2", "3", "4", "130", "143"}
+
+
+def test_every_call_stands_in_the_reference_and_no_other() -> None:
+    api = ast.parse(read(ROOT / "tvault" / "server" / "client_api.py"))
+    routes = {
+        f"`{node.args[0].value!s} {getattr(wire, node.args[1].id)}`"
+        for node in ast.walk(api)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "Route"
+        and isinstance(node.args[0], ast.Constant)
+        and isinstance(node.args[1], ast.Name)
+    }
+    assert len(routes) >= 6, "the routes are no longer found where they were"
+    page = read(REFERENCE / "http-api.md")
+    assert {row[0] for row in rows(section(page, "HTTP calls"))} == routes
+
+
+def test_every_limit_of_a_request_stands_in_the_reference() -> None:
+    told = {row[0] for row in rows(section(read(REFERENCE / "http-api.md"), "Limits"))}
+    limits = {setting.name for setting in SETTINGS if setting.section == "limits"}
+    assert told == {f"`{name}`" for name in limits | {"request_timeout_ms"}}
+
+
+def test_every_event_stands_in_the_reference_with_its_fields_and_no_other() -> None:
+    told = {
+        row[0].strip("`"): row[2]
+        for row in rows(section(read(REFERENCE / "events.md"), "The event log"))
+    }
+    events = recorded()
+    assert {"view", "tokenize", "start", "events-lost"} <= set(events), "events are no longer found"
+    assert set(told) == set(events)
+    for name, fields in events.items():
+        assert [field for field in sorted(fields) if f"`{field}`" not in told[name]] == [], name
