@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -12,7 +13,7 @@ from typing import Any, BinaryIO, TypeVar, cast
 
 import click
 
-from tvault.cli.invocation import api_key_file_option, open_vault, tidied_up_on_sigterm
+from tvault.cli.invocation import api_key_file_option, open_vault, tidied_up_when_ended
 from tvault.cli.output import Progress
 from tvault.client.files import SUFFIXES, Format, Job, Summary
 from tvault.client.records import Cut
@@ -76,7 +77,7 @@ def convert(ctx: click.Context, conversion: Conversion, wish: Wish, new_mode: in
     Raises `VaultError`; no half output file is left then, and an old one is as it was.
     """
     with (
-        tidied_up_on_sigterm(),
+        tidied_up_when_ended(),
         open_vault(ctx, wish.api_key_file, wish.jobs) as vault,
         _source(wish.file) as source,
     ):
@@ -110,16 +111,17 @@ def _target(output: str | None, new_mode: int) -> Iterator[BinaryIO]:
         with place as target:
             yield cast("BinaryIO", target)
     except OSError as error:
-        if is_stdout:
+        if is_stdout and error.errno == errno.EPIPE:
             raise
-        raise VaultError("internal", f"cannot write {output}: {error.strerror or error}") from None
+        name = "stdout" if is_stdout else output
+        raise VaultError("internal", f"cannot write {name}: {error.strerror or error}") from None
 
 
 def _format(wish: Wish, source: BinaryIO) -> Format:
     if wish.format is not None:
         return cast("Format", wish.format)
     if wish.file == "-":
-        beginning = source.peek(1) if isinstance(source, BufferedReader) else b""
+        beginning = _peeked(source)
         return "json" if beginning.lstrip().startswith(b"[") else "jsonl"
     suffix = Path(wish.file).suffix.lower()
     if suffix not in SUFFIXES:
@@ -128,3 +130,10 @@ def _format(wish: Wish, source: BinaryIO) -> Format:
             "usage", f"cannot tell what {wish.file} is: its suffix is none of {known}; give --format"
         )
     return SUFFIXES[suffix]
+
+
+def _peeked(source: BinaryIO) -> bytes:
+    try:
+        return source.peek(1) if isinstance(source, BufferedReader) else b""
+    except OSError as error:
+        raise VaultError("usage", f"cannot read stdin: {error.strerror}") from None

@@ -39,22 +39,35 @@ api_key_file_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+"""Asked to end, and the terminal is gone."""
+
+
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, which ends a command as Ctrl-C does: what it has begun is tidied up."""
+    """A signal that ends a command as Ctrl-C does: what it has begun is tidied up."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
 
 
 @contextmanager
-def tidied_up_on_sigterm() -> Iterator[None]:
-    """Raise `Terminated` in the main thread when SIGTERM comes."""
+def tidied_up_when_ended() -> Iterator[None]:
+    """Raise `Terminated` in the main thread when SIGTERM or SIGHUP comes, unless it is ignored, as
+    SIGHUP is under nohup."""
 
     def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        raise Terminated
+        raise Terminated(number)
 
-    before = signal.signal(signal.SIGTERM, end)
+    before = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
+    heeded = [number for number in ENDING_SIGNALS if before[number] is not signal.SIG_IGN]
+    for number in heeded:
+        signal.signal(number, end)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number in heeded:
+            signal.signal(number, before[number])
 
 
 class VaultCommand(click.Command):

@@ -8,6 +8,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -29,7 +30,9 @@ COMMANDS = {
 """Each command's module, imported when the command is used, and its line of help."""
 
 DONE, FAILED, USAGE, NOT_FOUND, NO_ANSWER = range(5)
-INTERRUPTED, TERMINATED = 130, 143
+INTERRUPTED = 130
+BY_SIGNAL = 128
+"""A signal that ends a command gives this and its number as exit code."""
 
 EXIT_CODES: dict[Code, int] = {
     "configuration": USAGE,
@@ -76,15 +79,33 @@ def tvault(ctx: click.Context) -> None:
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit: never with a traceback."""
+    _open_missing_streams()
     code = _run(args)
     try:
         sys.stdout.flush()
     except OSError:
         code = code or FAILED
-    if code in {INTERRUPTED, TERMINATED}:
+        _drop_output()
+    if code > BY_SIGNAL:
         # Threads may wait for an answer of the cluster: an interrupt does not wait for them.
         os._exit(code)
     sys.exit(code)
+
+
+def _open_missing_streams() -> None:
+    """Open what the caller has closed of stdin, stdout and stderr, so that a file does not get its
+    number and with it what is printed.  Reading such a stdin, or writing such a stdout, is an error.
+    """
+    for number, name, useless in (
+        (0, "stdin", os.O_WRONLY),
+        (1, "stdout", os.O_RDONLY),
+        (2, "stderr", os.O_WRONLY),
+    ):
+        if getattr(sys, name) is None:
+            with suppress(OSError):
+                os.close(number)
+            os.open(os.devnull, useless)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
 
 
 def _run(args: Sequence[str] | None) -> int:
@@ -94,7 +115,8 @@ def _run(args: Sequence[str] | None) -> int:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt) as error:
-        return TERMINATED if isinstance(error.__cause__, Terminated) else INTERRUPTED
+        cause = error.__cause__
+        return BY_SIGNAL + cause.number if isinstance(cause, Terminated) else INTERRUPTED
     except VaultError as error:
         _say(str(error))
         return EXIT_CODES.get(error.code, FAILED)
@@ -116,6 +138,6 @@ def _say(text: str) -> None:
 
 
 def _drop_output() -> None:
-    """Whoever read our output has left: what is still buffered goes nowhere, quietly."""
+    """Nobody takes our output any more: what is still buffered goes nowhere, quietly."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())

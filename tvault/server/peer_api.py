@@ -36,8 +36,8 @@ Environ = dict[str, Any]
 class PeerApi:
     """The peer API as a WSGI application, `app`.
 
-    `deliver` takes each envelope that arrives; `lost` is told the node whose stream has ended, and
-    `refused` why a peer was turned away.
+    `deliver` takes each envelope that arrives; `lost` is told the node whose stream has ended or
+    begins anew, `refused` why a peer was turned away.
     """
 
     def __init__(
@@ -90,6 +90,9 @@ class PeerApi:
         """Deliver frame after frame until the peer ends the stream or it breaks."""
         peer = self._peer(environ)
         stream = environ["wsgi.input"]
+        # What the peer sent between the end of its last stream and this one is lost as well: who waits
+        # for an outcome from it would wait until the deadline.
+        self._lost(peer.node)
         try:
             while not self._stopping and (frame := _read_frame(stream)) is not None:
                 if frame:

@@ -16,6 +16,7 @@ import pytest
 from tests.unit.cli.running import CommandLine
 from tests.unit.client.canned import Canned, canned
 from tests.unit.server.serving import KEYS, Node, serving
+from tvault.cli.invocation import tidied_up_when_ended
 
 LINES = b'{"ssn":"1"}\n{"ssn":2,"x":"\xc3\xa9"}\n'
 
@@ -189,7 +190,38 @@ def test_a_file_of_two_epochs_is_told(tvault: CommandLine, monkeypatch: pytest.M
     assert "tokens of epochs 1, 2" in ran.err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.usefixtures("node")
+@pytest.mark.parametrize(
+    ("redirected", "code", "said"),
+    [
+        ("- <&-", 2, b"tvault: cannot read stdin: Bad file descriptor\n"),
+        ("f.jsonl >&-", 1, b"tvault: cannot write stdout: Bad file descriptor\n"),
+        ("f.jsonl >/dev/full", 1, b"tvault: cannot write stdout: No space left on device\n"),
+        ("f.jsonl -o out 2>&-", 0, b""),
+        ("f.jsonl -o out <&- >&- 2>&-", 0, b""),
+    ],
+)
+def test_a_stream_that_is_closed_or_full_is_told_in_one_line(
+    redirected: str, code: int, said: bytes
+) -> None:
+    Path("f.jsonl").write_bytes(LINES)
+    command = f'"{sys.executable}" -m tvault tokenize {redirected}'
+    ran = subprocess.run(["sh", "-c", command], capture_output=True, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (code, b"", said)
+    if "out" in redirected:
+        assert Path("out").read_bytes().count(b"tv1_1_") == 2
+
+
+def test_a_command_under_nohup_goes_on_when_the_terminal_is_gone() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with tidied_up_when_ended():
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_ends_at_once_and_leaves_no_half_file(number: int) -> None:
     Path("f.jsonl").write_bytes(LINES)
     Path("out").write_bytes(b"old")

@@ -44,7 +44,7 @@ class Port:
     api: PeerApi = field(init=False)
     delivered: list[Envelope] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
-    ended: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
     arrived: threading.Event = field(default_factory=threading.Event)
 
     def deliver(self, envelope: Envelope) -> None:
@@ -59,7 +59,7 @@ def port() -> Iterator[Port]:
         hello_of("n1"),
         SECRET,
         deliver=port.deliver,
-        lost=port.ended.append,
+        lost=port.lost.append,
         status=lambda: {"node": "n1"},
         refused=port.refusals.append,
     )
@@ -146,9 +146,21 @@ def test_garbage_ends_the_stream_and_harms_nothing(port: Port) -> None:
     for body in bodies:
         stream(port, body)
     assert port.delivered == []
-    assert port.ended == ["n2"] * len(bodies)
+    assert port.lost == ["n2", "n2"] * len(bodies), "told at the beginning and at the end of each"
     assert stream(port, framed(b"") + framed(codec.encode(good)) * 2) == 200
     assert port.delivered == [good, good]
+
+
+def test_what_a_peer_sent_before_its_new_stream_is_lost_before_anything_arrives(port: Port) -> None:
+    lost_by_then: list[str] = []
+
+    def body() -> Iterator[bytes]:
+        yield framed(codec.encode(Envelope("n2", "life of n2", 3, 0, Seek())))
+        assert port.arrived.wait(10)
+        lost_by_then.extend(port.lost)
+
+    requests.post(port.url + PEER_STREAM, data=body(), headers=headers(hello_of("n2")), timeout=10)
+    assert lost_by_then == ["n2"]
 
 
 def test_a_hello_that_is_none_is_malformed(port: Port) -> None:

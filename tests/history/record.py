@@ -1,0 +1,98 @@
+"""Keeps what clients of a real cluster ask and are told, in a form that `check` can judge."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from tests.history.operations import Asked, Detokenize, Operation, ReadEpoch, Rotate, Tokenize
+
+A = TypeVar("A", Tokenize, Detokenize, ReadEpoch, Rotate)
+
+
+class Unanswered(Exception):
+    """Nobody knows what became of the call: no answer, half of one, or one that leaves it open."""
+
+
+class Refused(Exception):
+    """The answer is certain that the call did and will do nothing."""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many calls of a kind ended how."""
+
+    acknowledged: int = 0
+    unknown: int = 0
+    refused: int = 0
+
+
+class Recorder:
+    """Wraps calls and notes when they began, when they ended and how.  Safe for many threads.
+
+    Times are those of `clock`, in seconds; all clients of a history must share it.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._operations: list[Operation] = []
+        self._refused: Counter[str] = Counter()
+
+    def call(self, client: str, node: str, asked: A, ask: Callable[[], A]) -> A | None:
+        """What `ask` returns: `asked` with its result; or None when it raised `Unanswered` or `Refused`.
+
+        Whatever else it raises goes on to the caller; the call is kept as one that may have had effect.
+        """
+        assert asked.result is None, "what is asked has no result yet"
+        invoked = self._clock()
+        answered: A | None = None
+        try:
+            answered = ask()
+        except Refused:
+            with self._lock:
+                self._refused[asked.kind] += 1
+            return None
+        except Unanswered:
+            self._keep(Operation(client, node, invoked, None, asked))
+            return None
+        except BaseException:
+            self._keep(Operation(client, node, invoked, None, asked))
+            raise
+        self._keep(Operation(client, node, invoked, self._clock(), answered))
+        return answered
+
+    def _keep(self, operation: Operation) -> None:
+        with self._lock:
+            self._operations.append(operation)
+
+    def operations(self) -> list[Operation]:
+        """All that is over by now, in the order in which it ended."""
+        with self._lock:
+            return list(self._operations)
+
+    def summary(self) -> dict[str, Tally]:
+        """The tally of each kind of call (`tokenize`, `detokenize`, `miss`, `epoch`, `rotate`); of
+        `miss`, only how many were acknowledged."""
+        with self._lock:
+            return tallies(self._operations, self._refused)
+
+
+def kind_of(what: Asked) -> str:
+    """The kind under which a call is counted: a detokenization that missed something is a `miss`."""
+    return "miss" if isinstance(what, Detokenize) and what.misses() else what.kind
+
+
+def tallies(operations: Sequence[Operation], refused: Counter[str]) -> dict[str, Tally]:
+    """The tally of each kind of call in a history, all kinds named."""
+    acknowledged: Counter[str] = Counter()
+    unknown: Counter[str] = Counter()
+    for operation in operations:
+        counter = unknown if operation.returned is None else acknowledged
+        counter[kind_of(operation.what)] += 1
+    kinds = ("tokenize", "detokenize", "miss", "epoch", "rotate")
+    return {kind: Tally(acknowledged[kind], unknown[kind], refused[kind]) for kind in kinds}
