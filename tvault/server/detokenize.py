@@ -37,7 +37,9 @@ class Detokenizer:
             by_epoch.setdefault((token or _DECOY)[0], []).append(position)
         vantage = self._engine.vantage()
         values: list[Value | None] = [None] * len(texts)
-        for epoch, positions in by_epoch.items():
+        # The newest epoch first: an epoch gets no tokens once a later one has begun, so what is found
+        # and what is missed could have been so at one moment.
+        for epoch, positions in sorted(by_epoch.items(), reverse=True):
             if self._clock() > deadline:
                 raise VaultError("unavailable", "The request took too long; try again.")
             digests = [(parsed[position] or _DECOY)[1] for position in positions]

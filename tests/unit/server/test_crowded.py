@@ -18,7 +18,7 @@ from tvault.model.commands import Mint
 from tvault.model.keys import KeyRing, Scope
 from tvault.model.records import Places
 from tvault.model.rules import Admitted
-from tvault.model.tokens import parse_token
+from tvault.model.tokens import parse_token, render_token
 from tvault.model.values import encode_value
 from tvault.server.tokenize import ROUNDS, Collision, Tokenizer
 
@@ -30,6 +30,33 @@ def epochs_of(tokens: Sequence[str]) -> set[int]:
 
 def stored(engine: LoneEngine) -> int:
     return engine.store.counts()[1]
+
+
+class BusyBetweenLooks(CrowdedEngine):
+    """An engine on which something happens right after a look."""
+
+    def look_up(self, owner: str, epoch: int, digests: Sequence[bytes], deadline: float) -> Places:
+        places = super().look_up(owner, epoch, digests, deadline)
+        self._disturb()
+        return places
+
+
+@pytest.mark.parametrize("asked", [("old", "new"), ("new", "old")])
+def test_tokens_of_several_epochs_are_seen_as_at_one_moment(asked: tuple[str, str]) -> None:
+    """Who finds the later token finds the earlier one, which was there before it."""
+
+    def write_both(engine: LoneEngine) -> None:
+        for happens in (writing("old"), rotation(2), writing("new", epoch=2)):
+            happens(engine)
+
+    tokens = {
+        name: render_token(epoch, RING.scope("alice", epoch).digests([encode_value(name, 1000)])[0])
+        for name, epoch in (("old", 1), ("new", 2))
+    }
+    with serving(BusyBetweenLooks(write_both)) as node:
+        answer = node.post("/detokenize", {"tokens": [tokens[name] for name in asked]}).json()
+    seen = {name for name, value in zip(asked, answer["values"], strict=True) if value is not None}
+    assert seen != {"new"}
 
 
 def test_a_rotation_just_before_the_write_moves_the_whole_request_to_the_new_epoch() -> None:
