@@ -178,5 +178,5 @@ class Cluster:
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """What a node has noted."""
-        lines = (self.folder / "data" / name / "events.jsonl").read_text().splitlines()
-        return [json.loads(line) for line in lines]
+        file = self.folder / "data" / name / "events.jsonl"
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []

@@ -118,9 +118,25 @@ def test_a_second_process_for_one_folder_is_refused(cluster: Cluster) -> None:
     refused(cluster, "in use by another process")
 
 
+def test_a_folder_filled_under_another_token_key_is_refused(cluster: Cluster) -> None:
+    """Else a value would get a second token in the same epoch."""
+    tokens = cluster.tokenize("n1", ["a"])
+    for name in cluster.nodes:
+        cluster.kill(name)
+    file = cluster.folder / "keys" / "token.key"
+    kept = file.read_text()
+    file.write_text(os.urandom(32).hex() + "\n")
+    refused(cluster, str(cluster.folder / "data" / "n1"), "another token key")
+    file.write_text(kept)
+    cluster.start()
+    cluster.wait_until_healthy()
+    assert cluster.tokenize("n2", ["a"]) == tokens
+
+
 @pytest.mark.parametrize("key", ["token", "cluster"])
 def test_a_node_with_another_key_is_refused_by_name_on_both_sides(cluster: Cluster, key: str) -> None:
     cluster.kill("n3")
+    shutil.rmtree(cluster.folder / "data" / "n3")
     file = cluster.folder / "keys" / f"{key}.key"
     kept = file.read_text()
     file.write_text(os.urandom(32).hex() + "\n")
@@ -130,6 +146,7 @@ def test_a_node_with_another_key_is_refused_by_name_on_both_sides(cluster: Clust
     eventually(lambda: has_refused(cluster, "n1", expected))
     assert not cluster.is_healthy("n3")
     cluster.kill("n3")
+    shutil.rmtree(cluster.folder / "data" / "n3")
     file.write_text(kept)
     cluster.start("n3")
     cluster.wait_until_healthy()

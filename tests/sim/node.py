@@ -49,7 +49,7 @@ class SimNode:
         self.world = world
         self._owners = owners
         self._tickets = 0
-        self._identity = Identity("sim", ensemble, name)
+        self._identity = Identity("sim", ensemble, name, "key")
 
     @property
     def dice(self) -> Random:

@@ -27,13 +27,15 @@ class Promise(msgspec.Struct, frozen=True, kw_only=True):
 
     `incarnation` changes whenever the node's memory was lost or put aside; `boot` rises with every
     start.  `promised` never falls.  `mark` is the journal's end that the node last acknowledged: it
-    may lag the journal, never lead it, and is lowered and synced before any cut below it.
+    may lag the journal, never lead it, and is lowered and synced before any cut below it.  `keys` is the
+    fingerprint of the token key that the journal was filled under.
     `set_aside`: files were put aside in this folder, so the node never takes part in a founding.
     """
 
     cluster: str
     ensemble: tuple[str, ...]
     node: str
+    keys: str
     incarnation: str
     boot: int = 0
     standing: Standing = Standing.BLANK

@@ -12,15 +12,16 @@ from tvault.replication.promise import Promise, Standing, with_boot
 
 @dataclass(frozen=True)
 class Identity:
-    """What the configuration says that this node is."""
+    """What the configuration says that this node is; `keys` is the fingerprint of its token key."""
 
     cluster: str
     ensemble: tuple[str, ...]
     node: str
+    keys: str
 
 
 class ForeignFolder(Exception):
-    """The folder belongs to another cluster, ensemble or node: nothing in it is touched."""
+    """The folder belongs to another cluster, ensemble, node or token key: nothing in it is touched."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +53,16 @@ def recover(
 
 
 def refuse_foreign(found: Promise, identity: Identity) -> None:
-    """Raise `ForeignFolder` unless the promise is of this node in this cluster and ensemble."""
+    """Raise `ForeignFolder` unless the promise is of this node in this cluster and ensemble, under this
+    token key: under another one, values would get second tokens, and none of those stored would open."""
     if found.cluster != identity.cluster:
         raise ForeignFolder(f"it belongs to cluster {found.cluster}")
     if found.node != identity.node:
         raise ForeignFolder(f"it belongs to node {found.node}")
     if found.ensemble != identity.ensemble:
         raise ForeignFolder(f"its ensemble is {', '.join(found.ensemble)}, in this order")
+    if found.keys != identity.keys:
+        raise ForeignFolder("it was filled under another token key than [keys] token names")
 
 
 def _doubt(found: Promise | None, journal: Journal) -> str | None:
@@ -78,6 +82,7 @@ def _blank(identity: Identity, incarnation: str, *, set_aside: bool) -> Promise:
         cluster=identity.cluster,
         ensemble=identity.ensemble,
         node=identity.node,
+        keys=identity.keys,
         incarnation=incarnation,
         standing=Standing.BLANK,
         set_aside=set_aside,

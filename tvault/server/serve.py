@@ -88,7 +88,8 @@ class RunningNode:
         self._events = EventLog(me.data, me.id)
         self._undo.append(self._events.close)
         ensemble = tuple(node.id for node in config.nodes)
-        opened = self._folder.open(Identity(config.cluster_id, ensemble, me.id), config.store.cache_mib)
+        identity = Identity(config.cluster_id, ensemble, me.id, self._ring.fingerprint())
+        opened = self._folder.open(identity, config.store.cache_mib)
         self._undo += (opened.promise_file.close, opened.store.close)
         self._note_recovery(opened)
         owners = {owner.id: owner.api_keys for owner in config.owners}

@@ -139,6 +139,7 @@ class WiredNode:
             cluster="c",
             ensemble=self._wire.names,
             node=self.name,
+            keys="key",
             incarnation=f"{self.name}-0",
             standing=standing,
             promised=promised,
@@ -147,7 +148,7 @@ class WiredNode:
 
     def start(self) -> None:
         self.lives += 1
-        identity = Identity("c", self._wire.names, self.name)
+        identity = Identity("c", self._wire.names, self.name, "key")
         incarnation = f"{self.name}-{self.lives}"
         found = recover(
             self.written, damaged=None, journal=self.store, identity=identity, incarnation=incarnation

@@ -15,7 +15,7 @@ from tvault.replication.recovery import Identity
 from tvault.server.folder import PROMISE_FILE, DataFolder, Opened
 from tvault.store.sqlite import FILE_NAME
 
-ME = Identity("c", ("n1", "n2", "n3"), "n1")
+ME = Identity("c", ("n1", "n2", "n3"), "n1", "key 1")
 
 
 def opened_once(path: Path, identity: Identity = ME) -> Opened:
@@ -99,9 +99,10 @@ def test_a_crash_while_files_were_set_aside_never_makes_a_voter_or_a_founder(
 @pytest.mark.parametrize(
     "other",
     [
-        Identity("other", ME.ensemble, "n1"),
-        Identity("c", ("n2", "n1", "n3"), "n1"),
-        Identity("c", ME.ensemble, "n2"),
+        Identity("other", ME.ensemble, "n1", "key 1"),
+        Identity("c", ("n2", "n1", "n3"), "n1", "key 1"),
+        Identity("c", ME.ensemble, "n2", "key 1"),
+        Identity("c", ME.ensemble, "n1", "key 2"),
     ],
 )
 def test_a_folder_of_another_node_is_refused_and_left_as_it_is(tmp_path: Path, other: Identity) -> None:

@@ -22,6 +22,7 @@ def promised(view: int, seq: int = 0) -> Promise:
         cluster="c1",
         ensemble=("n1", "n2", "n3"),
         node="n2",
+        keys="0123456789abcdef",
         incarnation="0f3a",
         boot=4,
         standing=Standing.VOTER,
@@ -292,6 +293,8 @@ def test_a_loaded_promise_is_made_durable_before_the_other_slot_is_touched(path:
 def test_a_promise_that_does_not_fit_is_refused_and_the_old_one_stays(path: Path) -> None:
     file = created(path)
     with pytest.raises(ValueError, match="bytes"):
-        file.write(Promise(cluster="c" * 5000, ensemble=(), node="n", incarnation="i"), sync=True)
+        file.write(
+            Promise(cluster="c" * 5000, ensemble=(), node="n", keys="k", incarnation="i"), sync=True
+        )
     file.close()
     assert loaded(path) == promised(1)
