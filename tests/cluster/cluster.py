@@ -150,8 +150,16 @@ class Cluster:
         return answer.json()
 
     def tokenize(self, name: str, values: list[Any], owner: str = "A") -> list[str]:
-        """The tokens of values, which must be acknowledged."""
-        answer = self.post(name, "/tokenize", {"values": values}, owner)
+        """The tokens of values, which must be acknowledged: at once, or by a retry after a 503, as any
+        client does while a view is still settling."""
+        answers: list[requests.Response] = []
+
+        def is_answered() -> bool:
+            answers.append(self.post(name, "/tokenize", {"values": values}, owner))
+            return answers[-1].status_code != 503
+
+        eventually(is_answered)
+        answer = answers[-1]
         assert answer.status_code == 200, answer.text
         tokens: list[str] = answer.json()["tokens"]
         return tokens
