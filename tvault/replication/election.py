@@ -24,7 +24,7 @@ from tvault.replication.messages import (
     Refused,
 )
 from tvault.replication.promise import Standing
-from tvault.replication.view import Member, View, chain_of, next_own_view
+from tvault.replication.view import Member, View, next_own_view
 
 
 class Phase(Enum):
@@ -213,13 +213,14 @@ class Election:
         return self._decide()
 
     def _decide(self) -> View:
-        """Decide once: this node at the head, the voters behind it, the blank ones last."""
+        """Decide once: this node at the head, the voters behind it, the blank ones last: they must be
+        copied to before anything new can commit."""
         current = self._round
         others = [member for member in self._in_order(current.members) if member != self._memory.me]
         voters = [m for m in others if current.standings[m.node] is not Standing.BLANK]
         blanks = [m for m in others if current.standings[m.node] is Standing.BLANK]
         self._round = Round()
-        chain = chain_of(self._memory.me, voters, blanks)
+        chain = (self._memory.me, *voters, *blanks)
         return View(current.number, chain, self._memory.log.end.seq + 1)
 
     def _in_order(self, members: dict[str, Member]) -> tuple[Member, ...]:

@@ -93,7 +93,6 @@ class Replica:
         self._now = now
         if self._chain is not None:
             self._chain.tick(now)
-            self._announce(now)
         if self._reads is not None:
             self._reads.tick(now)
         if not self._misses_chain():
@@ -374,15 +373,6 @@ class Replica:
         if self._reads is not None:
             self._reads.abandon()
             self._reads = None
-
-    def _announce(self, now: int) -> None:
-        """Repeat the view until its barrier is committed, in case the news was lost."""
-        chain = self._chain
-        if chain is None or not chain.is_head or chain.open:
-            return
-        if now - self._sought_at >= self._memory.timing.heartbeat_ms and chain.joined:
-            self._sought_at = now
-            self._memory.say_to_others(chain.view.number, NewView(chain.view))
 
     def _progress(self) -> None:
         if self._chain is not None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 
 
@@ -66,11 +64,3 @@ class View(msgspec.Struct, frozen=True, array_like=True):
 
     def _place(self, node: str) -> int:
         return next((i for i, member in enumerate(self.chain) if member.node == node), -1)
-
-
-def chain_of(
-    candidate: Member, voters: Sequence[Member], blanks: Sequence[Member]
-) -> tuple[Member, ...]:
-    """The chain that `candidate` heads: the others that voted, then the blank ones, which must be
-    copied to before anything new can commit."""
-    return (candidate, *voters, *blanks)
