@@ -2,17 +2,21 @@
 # make test    everything that has to pass before a change is taken
 # make check   the fast part of it: style, types, imports, house rules
 # make bench   measure
-# make sim     the simulated cluster under the given seeds: make sim SEEDS=200
+# make sim     the simulated cluster under many seeds, and a third as many with five nodes: make sim SEEDS=3000
+# make mutants every rule of the protocol broken on purpose, one at a time: each must be caught
+# make soak    faults let loose on a real cluster with eight clients: make soak MINUTES=30 SEED=7 NODES=5
+# make recovery  how long clients wait when nodes fail, leave and come back
 # Needs only make and Python 3.10 or newer (with its venv module): PYTHON=python3.12 picks another one.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SEEDS ?= 50
+SEEDS ?= 300
+MINUTES ?= 10
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench sim generate clean
+.PHONY: help demo test check bench sim mutants soak recovery generate clean
 
 help:
 	@sed -n '/^$$/q; s/^# //p' Makefile
@@ -43,7 +47,18 @@ bench: $(VENV)/.installed
 	$(BIN)/python -m tests.bench
 
 sim: $(VENV)/.installed
-	TVAULT_SEEDS=$(SEEDS) $(BIN)/pytest -q -n $(JOBS) tests/sim
+	$(BIN)/python -m tests.sim --seeds 0:$(SEEDS) --nodes 3 --jobs $(JOBS)
+	$(BIN)/python -m tests.sim --seeds 0:$$(( ($(SEEDS) + 2) / 3 )) --nodes 5 --jobs $(JOBS)
+
+mutants: $(VENV)/.installed
+	$(BIN)/python -m tests.mutants --jobs $(JOBS)
+
+soak: $(VENV)/.installed
+	$(BIN)/python -m tests.cluster --seconds $$(( $(MINUTES) * 60 )) \
+	  $(if $(SEED),--seed $(SEED)) $(if $(NODES),--nodes $(NODES)) $(FLAGS)
+
+recovery: $(VENV)/.installed
+	$(BIN)/python -m tests.cluster.recovery all
 
 # The files of the repository that the code writes.
 generate: $(VENV)/.installed

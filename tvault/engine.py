@@ -30,9 +30,13 @@ class StaleEpoch(msgspec.Struct, frozen=True, array_like=True, tag="stale-epoch"
 
 
 class TokensExist(msgspec.Struct, frozen=True, array_like=True, tag="tokens-exist"):
-    """Refused: some of the tokens are in the journal already, none later than entry `seq`."""
+    """Refused: some of the tokens are in the journal already, none later than entry `seq`.
+
+    `is_perhaps_own`: perhaps by this very command, whose outcome was lost when it was sent before.
+    """
 
     seq: int
+    is_perhaps_own: bool = False
 
 
 class EpochRefused(msgspec.Struct, frozen=True, array_like=True, tag="epoch-refused"):
@@ -66,13 +70,15 @@ class Engine(Protocol):
     def vantage(self) -> int:
         """From where this node looks now: to be taken before a look, and given to `confirm` after it."""
 
-    def confirm(self, vantage: int, deadline: float) -> None:
-        """Return once it is certain that a look made after `vantage` was taken, and before this call,
-        missed nothing that was acknowledged before the look.
+    def confirm(self, vantage: int, deadline: float) -> int | None:
+        """None once it is certain that a look made after `vantage` was taken, and before this call,
+        missed nothing that was acknowledged before the look.  Else another vantage: look again from
+        there, and have that confirmed.
         """
 
     def wait_for(self, seq: int, deadline: float) -> None:
-        """Return once this node holds entry `seq` and knows it to be committed."""
+        """Return once this node holds entry `seq` and knows it to be committed, or once the chain that
+        was to commit it has changed: look again."""
 
     def can_write(self) -> bool:
         """Whether this node can take writes now."""

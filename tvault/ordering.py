@@ -25,21 +25,31 @@ from tvault.replication.replica import Replica
 GROUP_BYTES = 1024 * 1024
 """An entry takes no further command once its rows reach this size."""
 
+REMEMBERED_PROPOSALS = 4096
+"""How many proposals of other nodes are known again, should one arrive twice."""
+
 QUEUE_BYTES = 64 * 1024 * 1024
 """Commands waiting at the head, at most; beyond it they are refused at once."""
 
 
 class Declined(msgspec.Struct, frozen=True, array_like=True, tag="declined"):
-    """Not ordered, or not known to be: `code` as in `tvault.errors`."""
+    """Not ordered, or not known to be: `code` as in `tvault.errors`.  `nothing_ordered`: it is certain
+    that the command did and will do nothing.  `is_passing`: another try may fare better."""
 
     code: Literal["unavailable", "overloaded", "internal"]
     detail: str
+    nothing_ordered: bool = True
+    is_passing: bool = True
 
 
 Verdict = Written | StaleEpoch | TokensExist | EpochRefused | Declined
 
 _NO_CHAIN = Declined("unavailable", "This node has no chain to write to now; try again.")
-_UNKNOWN = Declined("unavailable", "The chain changed before the write was acknowledged; try again.")
+_UNKNOWN = Declined(
+    "unavailable",
+    "The chain changed before the write was acknowledged; try again.",
+    nothing_ordered=False,
+)
 _FULL = Declined("overloaded", "Too many writes are waiting; try again.")
 
 _encoder = msgspec.msgpack.Encoder()
@@ -61,8 +71,8 @@ class Ordering:
     """One node's commands on their way to the journal.
 
     `send` and `resolve` are called back with messages for other nodes (False: it was dropped) and with
-    verdicts for tickets of this one; each ticket gets one verdict, at the latest when the node leaves
-    its view.
+    verdicts for tickets of this one; each ticket gets one verdict, at the latest when another node
+    orders.  A head that forms its chain anew keeps what waits, and so do those that passed it on.
     """
 
     def __init__(
@@ -84,7 +94,8 @@ class Ordering:
         self._queued_bytes = 0
         self._groups: dict[int, list[_Waiting]] = {}
         self._passed_on: dict[int, str] = {}
-        self._view = -1
+        self._taken: dict[tuple[str, str, int], None] = {}
+        self._head: str | None = None
 
     # In.
 
@@ -93,7 +104,7 @@ class Ordering:
         self._notice_change()
         head = self._replica.head()
         body = encode_command(command)
-        if head == self._node:
+        if self._orders_here():
             self._enqueue(_Waiting(self._node, ticket, body, self._replica.life))
         elif head is None:
             self._resolve(ticket, _NO_CHAIN)
@@ -104,9 +115,14 @@ class Ordering:
                 self._resolve(ticket, _NO_CHAIN)
 
     def on_proposal(self, sender: str, proposal: Proposal) -> None:
-        """A command of another node's API, sent here because this node is, or was, the head."""
+        """A command of another node's API, sent here because this node is, or was, the head.
+
+        One that the network delivers twice is taken once: the second verdict would contradict the first.
+        """
+        if not self._is_first(sender, proposal):
+            return
         waiting = _Waiting(sender, proposal.ticket, proposal.command, proposal.life)
-        if self._replica.head() == self._node:
+        if self._orders_here():
             self._enqueue(waiting)
         else:
             self._tell(waiting, _NO_CHAIN)
@@ -193,6 +209,18 @@ class Ordering:
             case rules.Unacceptable(reason):
                 self._tell(waiting, _unacceptable(reason))
 
+    def _is_first(self, sender: str, proposal: Proposal) -> bool:
+        name = (sender, proposal.life, proposal.ticket)
+        if name in self._taken:
+            return False
+        self._taken[name] = None
+        if len(self._taken) > REMEMBERED_PROPOSALS:
+            del self._taken[next(iter(self._taken))]
+        return True
+
+    def _orders_here(self) -> bool:
+        return self._replica.head() == self._node or self._replica.is_reforming
+
     def _enqueue(self, waiting: _Waiting) -> None:
         if self._queued_bytes + len(waiting.command) > QUEUE_BYTES:
             self._tell(waiting, _FULL)
@@ -201,14 +229,15 @@ class Ordering:
         self._queued_bytes += len(waiting.command)
 
     def _notice_change(self) -> None:
-        """With another view, or a chain that has fallen silent, nobody waits in vain."""
-        view = self._replica.view_number()
-        if view != self._view:
-            self._view = view
-            passed_on, self._passed_on = self._passed_on, {}
-            for ticket in passed_on:
+        """When another node orders, or the chain of this head fell silent, nobody waits in vain."""
+        replica = self._replica
+        head = replica.head()
+        if head is not None and head != self._head:
+            self._head = head
+            for ticket in [ticket for ticket, to in self._passed_on.items() if to != head]:
+                del self._passed_on[ticket]
                 self._resolve(ticket, _UNKNOWN)
-        if self._queue and not self._replica.heads_live_chain():
+        if self._queue and not replica.heads_live_chain() and not replica.is_reforming:
             queue, self._queue = self._queue, deque()
             self._queued_bytes = 0
             for waiting in queue:
@@ -224,6 +253,8 @@ class Ordering:
 def _unacceptable(reason: rules.Flaw) -> Declined:
     if reason == "unknown_owner":
         return Declined(
-            "unavailable", "The head does not know the owner yet; restart it with the new owner."
+            "unavailable",
+            "The head does not know the owner yet; restart it with the new owner.",
+            is_passing=False,
         )
     return Declined("internal", f"The head refused a malformed command ({reason}).")

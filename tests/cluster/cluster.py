@@ -84,8 +84,12 @@ class Cluster:
         document = json.loads(done.stdout)
         self.config = folder / "tvault.toml"
         self.nodes: dict[str, str] = {node["id"]: node["api"] for node in document["nodes"]}
+        self.peers: dict[str, str] = {node["id"]: node["peer"] for node in document["nodes"]}
         self.keys = {owner["id"]: owner["api_key"] for owner in document["owners"]}
-        self.processes: dict[str, subprocess.Popen[str]] = {}
+        self.configs = dict.fromkeys(self.nodes, self.config)
+        self.prefixes: dict[str, tuple[str, ...]] = {}
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._logged: dict[str, int] = {}
         self.session = requests.Session()
         self.session.trust_env = False
 
@@ -94,12 +98,14 @@ class Cluster:
     def start(self, *names: str) -> None:
         """Start nodes (all, without names) and return at once."""
         for name in names or tuple(self.nodes):
-            self.processes[name] = subprocess.Popen(
-                [sys.executable, "-m", "tvault", "serve", "--config", str(self.config), "--node", name],
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
+            with self.log(name).open("ab") as log:
+                self._logged[name] = log.tell()
+                command = (*self.prefixes.get(name, ()), sys.executable, "-m", "tvault", "serve")
+                self.processes[name] = subprocess.Popen(
+                    [*command, "--config", str(self.configs[name]), "--node", name],
+                    stdout=subprocess.DEVNULL,
+                    stderr=log,
+                )
 
     def kill(self, name: str) -> None:
         """End a node at once, as a crash does."""
@@ -112,9 +118,24 @@ class Cluster:
 
     def wait_for_end(self, name: str) -> tuple[int, str]:
         """The exit code of a node that ends, and what it wrote to stderr."""
-        process = self.processes.pop(name)
-        _, stderr = process.communicate(timeout=30)
-        return process.returncode, stderr
+        code = self.processes.pop(name).wait(timeout=30)
+        return code, self.said(name)
+
+    def said(self, name: str) -> str:
+        """What a node has written to stderr since its last start."""
+        return self.log(name).read_bytes()[self._logged[name] :].decode()
+
+    def ended(self) -> list[str]:
+        """The nodes whose processes have ended by themselves."""
+        return [name for name, process in self.processes.items() if process.poll() is not None]
+
+    def data(self, name: str) -> Path:
+        """The folder that is all of a node's state."""
+        return self.folder / "data" / name
+
+    def log(self, name: str) -> Path:
+        """What a node has written to stderr in all its lives."""
+        return self.folder / f"{name}.log"
 
     def stop(self) -> None:
         """End all that runs."""
@@ -122,11 +143,36 @@ class Cluster:
             self.kill(name)
         self.session.close()
 
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
     def wait_until_healthy(self) -> None:
         """Until every node takes writes."""
         eventually(lambda: all(self.is_healthy(name) for name in self.nodes))
 
+    def wait_until_whole(self, seconds: float = READY_SECONDS) -> None:
+        """Until every node is in the chain."""
+        eventually(self.is_whole, seconds)
+
+    def is_whole(self) -> bool:
+        """Whether all nodes say that they are in the same chain of all, and well."""
+        told = [self.glance(name) for name in self.nodes]
+        chains = {(status["view"], *status["chain"]) if status else () for status in told}
+        return (
+            len(chains) == 1
+            and len(chains.pop()) == 1 + len(self.nodes)
+            and all(self.health(name) == "ok" for name in self.nodes)
+        )
+
     # Clients.
+
+    def health(self, name: str) -> str:
+        """What a node says of its health; empty when it does not answer."""
+        document = self.glance(name, "/health")
+        return "" if document is None else str(document["status"])
 
     def is_healthy(self, name: str) -> bool:
         """Whether the node says that it can take writes now."""
@@ -134,6 +180,16 @@ class Cluster:
             return self.session.get(self.nodes[name] + "/health", timeout=2).status_code == 200
         except requests.RequestException:
             return False
+
+    def glance(self, name: str, path: str = "/status", seconds: float = 1.0) -> dict[str, Any] | None:
+        """The document that a GET answers, whatever its status, or None when none comes in time."""
+        headers = {"Authorization": f"Bearer {self.keys['A']}"}
+        try:
+            answer = self.session.get(self.nodes[name] + path, headers=headers, timeout=seconds)
+            document: dict[str, Any] = answer.json()
+        except requests.RequestException:
+            return None
+        return document
 
     def post(
         self, name: str, path: str, body: object, owner: str = "A", timeout: float = 30
@@ -186,5 +242,5 @@ class Cluster:
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """What a node has noted."""
-        file = self.folder / "data" / name / "events.jsonl"
+        file = self.data(name) / "events.jsonl"
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []

@@ -10,11 +10,11 @@ from tests.cluster.cluster import Cluster
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    """Three nodes that take writes."""
+    """Three nodes in one chain."""
     running = Cluster(tmp_path / "vault", fields=("ssn", "patient.mrn", "contacts[*].phone"))
     try:
         running.start()
-        running.wait_until_healthy()
+        running.wait_until_whole()
         yield running
     finally:
         running.stop()

@@ -13,6 +13,7 @@ import pytest
 from tests.docs.pages import DOCS, ROOT, anchors, links, name_of, pages, read
 
 NAMED_TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+SHOWN = re.compile(rf"{NAMED_TEST.pattern}|`tests/scenarios/\w+\.txt`")
 NAMED_PATH = re.compile(r"`((?:tests|tvault|docs|examples)/[\w./-]*)`")
 LONGEST_DECISION = 40
 DECISION_PARTS = ["Context", "Decision", "What it costs", "What would change our mind"]
@@ -57,12 +58,13 @@ def test_every_file_that_a_page_names_exists(page: Path) -> None:
     assert [path for path in NAMED_PATH.findall(read(page)) if not (ROOT / path).exists()] == []
 
 
-def test_every_claim_of_the_guarantees_names_a_test() -> None:
-    page = read(DOCS / "guarantees.md")
-    claims = re.findall(r"^\| claim \| shown by \|\n\|---\|---\|\n((?:\|.*\n)+)", page, re.MULTILINE)
+@pytest.mark.parametrize(("page", "fewest"), [("guarantees", 70), ("retries", 10)])
+def test_every_claim_names_a_test_or_a_scenario(page: str, fewest: int) -> None:
+    text = read(DOCS / f"{page}.md")
+    claims = re.findall(r"^\| claim \| shown by \|\n\|---\|---\|\n((?:\|.*\n)+)", text, re.MULTILINE)
     lines = [line for table in claims for line in table.splitlines()]
-    assert len(lines) > 40, "the tables of claims are no longer found"
-    assert [line for line in lines if not NAMED_TEST.search(line)] == []
+    assert len(lines) >= fewest, "the tables of claims are no longer found"
+    assert [line for line in lines if not SHOWN.search(line)] == []
 
 
 def test_every_page_of_the_documentation_can_be_reached_from_the_readme() -> None:

@@ -1,174 +1,273 @@
-"""Simulated clients: each runs one operation after another against some node, as the API would.
+"""Simulated clients: each makes one call after another to some node, and keeps what it is told.
 
-An operation is a generator that yields what it waits for; the same steps as in `server.tokenize`:
-compute under the epoch believed active, look up, propose what is missing, confirm what was only read.
+They overlap, retry, stick to a node, ask two nodes the same, and give up; what they saw is judged by
+`tests.history` when the run is over.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Generator
-from functools import partial
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tests.sim.node import SimNode
-from tvault.engine import StaleEpoch, TokensExist, Written
-from tvault.model.commands import Block, Mint, Rotate
-from tvault.ordering import Verdict
-from tvault.replication.ready import Answer
+from tests.history.operations import (
+    Asked,
+    Conflict,
+    Detokenize,
+    Operation,
+    ReadEpoch,
+    Rotate,
+    Tokenize,
+)
+from tests.history.record import kind_of
+from tests.sim.api import REQUEST_MS, Handler, digest_of, token_text
 
 if TYPE_CHECKING:
     from tests.sim.world import World
 
-TIMEOUT_MS = 3_000
-ROUNDS = 8
+OWNERS = ("alpha", "beta")
+LOOKS_AFTER_WRITE = 0.3
+TRIES = 4
+LAST_TRY = 9
+"""The number of a try that is not repeated."""
 
-Result = Verdict | Answer | None
-Step = Callable[[Callable[[Result], None]], None]
-Operation = Generator[Step, Result, None]
+WINDOW = 24
+"""How many values are in use at a time: few, so that calls meet."""
+
+
+@dataclass
+class Memory:
+    """What clients know together: epochs, tokens that were issued, values in use."""
+
+    epochs: dict[str, int] = field(default_factory=dict)
+    tokens: dict[str, list[tuple[int, str]]] = field(default_factory=lambda: {o: [] for o in OWNERS})
+    oldest: int = 0
+
+    def learn(self, answered: Asked) -> None:
+        """Take what an answer says."""
+        owner = answered.owner
+        if isinstance(answered, Tokenize) and answered.result is not None:
+            epoch, tokens = answered.result
+            self.tokens[owner] += [(epoch, token) for token in tokens if token is not None]
+            self._saw(owner, epoch)
+        elif isinstance(answered, ReadEpoch) and answered.result is not None:
+            self._saw(owner, answered.result)
+        elif isinstance(answered, Rotate) and isinstance(answered.result, Conflict):
+            self._saw(owner, answered.result.active)
+        elif isinstance(answered, Rotate):
+            self._saw(owner, answered.to)
+
+    def _saw(self, owner: str, epoch: int) -> None:
+        self.epochs[owner] = max(self.epochs.get(owner, 1), epoch)
+
+
+@dataclass
+class Tally:
+    """How many calls ended how, by kind; and the values of the last acknowledged tokenizations."""
+
+    acknowledged: Counter[str] = field(default_factory=Counter)
+    unknown: Counter[str] = field(default_factory=Counter)
+    refused: int = 0
+
+
+class Call:
+    """One call to one node.  It ends once: with an answer, or with nobody knowing."""
+
+    def __init__(self, client: Client, node: str, asked: Asked, tries: int) -> None:
+        self._client = client
+        self._world = client.world
+        self._node = node
+        self._asked = asked
+        self._tries = tries
+        self._is_over = False
+        self._invoked = self._world.moment
+        dice = self._world.dice
+        client.calls[self] = True
+        self._world.post(dice.randint(0, 3), self._arrive)
+        patience = dice.choice((250, 700, 1_500, 3_000)) if tries < LAST_TRY else REQUEST_MS
+        self._world.post(patience, self.give_up)
+
+    def _arrive(self) -> None:
+        """The request reaches the node's port, even when the client waits no more."""
+        node = self._world.nodes[self._node]
+        if node.life is None:
+            self._refused()
+        elif node.is_paused:
+            node.hold(self._arrive)
+        else:
+            Handler(node.life, self._asked, self)
+
+    def _refused(self) -> None:
+        """Nobody listens, or so the answer says: the call did and will do nothing."""
+        if self._end():
+            self._client.tally.refused += 1
+            self._client.was_refused(self._asked, self._tries)
+
+    def replied(self, answer: Asked | None, *, is_done: bool) -> None:
+        """The node has answered; half an answer is none."""
+        weather = self._world.network.weather
+        if self._world.random() >= weather.loss:
+            delay = int(self._world.random() * 3)
+            if is_done:
+                self._world.post(delay, self._told, answer)
+            else:
+                self._world.post(delay, self._refused)
+
+    def _told(self, answer: Asked | None) -> None:
+        if answer is None:
+            self.give_up()
+        elif self._end():
+            self._keep(answer, self._world.moment)
+            self._client.tally.acknowledged[kind_of(answer)] += 1
+            self._client.memory.learn(answer)
+            self._client.was_told(answer)
+
+    def give_up(self) -> None:
+        """Nobody knows what became of the call."""
+        if self._end():
+            self._client.tally.unknown[self._asked.kind] += 1
+            if isinstance(self._asked, Tokenize | Rotate):
+                self._keep(self._asked, None)
+            self._client.was_left_alone(self._asked, self._tries)
+
+    def _end(self) -> bool:
+        was_over, self._is_over = self._is_over, True
+        if not was_over:
+            del self._client.calls[self]
+        return not was_over
+
+    def _keep(self, what: Asked, returned: float | None) -> None:
+        kept = Operation(self._client.name, self._node, self._invoked, returned, what)
+        self._world.operations.append(kept)
+        if self._world.trace.full:
+            self._world.note(str(kept))
+
+
+def _look_at(answer: Asked) -> Asked | None:
+    """What a client asks to see its own write."""
+    if isinstance(answer, Tokenize) and answer.result is not None:
+        return Detokenize(answer.owner, answer.result[1])
+    return ReadEpoch(answer.owner) if isinstance(answer, Rotate) else None
 
 
 class Client:
-    """Submits overlapping values, reads them back, rotates now and then, until told to stop."""
+    """Makes calls until it is told to stop.  One with a `node` stays there as long as that listens; a
+    loyal one asks no other at all."""
 
-    def __init__(self, world: World, name: str, *, sticky: bool) -> None:
-        self._world = world
-        self._name = name
-        self._node = world.dice.choice(list(world.nodes)) if sticky else None
-        self._turn = 0
-        self.stopped = False
+    def __init__(
+        self,
+        world: World,
+        name: str,
+        memory: Memory,
+        tally: Tally,
+        *,
+        node: str | None = None,
+        is_loyal: bool = False,
+    ) -> None:
+        self.world = world
+        self.name = name
+        self.memory = memory
+        self.tally = tally
+        self.calls: dict[Call, bool] = {}
+        self.is_stopped = False
+        self._node = node
+        self._is_loyal = is_loyal
 
     def go(self) -> None:
-        """Begin the next operation, on a node that lives."""
-        if self.stopped:
+        """Begin the next call, or two of the same kind to two nodes."""
+        if self.is_stopped:
             return
-        dice = self._world.dice
-        node = self._world.nodes[self._node or dice.choice(list(self._world.nodes))]
-        self._turn += 1
-        if node.life is None:
-            self._world.after(dice.randint(10, 60), self.go)
-            return
-        owner = dice.choice(("alpha", "beta"))
-        operations = (
-            self._tokenize,
-            self._tokenize,
-            self._miss,
-            self._read_back,
-            self._epoch,
-            self._rotate,
-        )
-        chosen = dice.choices(operations, weights=(6, 6, 2, 4, 2, 1))[0]
-        self._drive(chosen(node, owner), self._turn, None)
+        asked = self._next_call()
+        self._call(asked, 1)
+        if self.world.random() < 0.05:
+            self._call(asked, LAST_TRY)
 
-    def _drive(self, operation: Operation, turn: int, result: Result) -> None:
-        """Go one step on; a result for a step that is over comes too late."""
-        if turn != self._turn:
-            return
-        self._turn += 1
-        turn = self._turn
-        try:
-            step = operation.send(result)
-        except StopIteration:
-            self._world.after(self._world.dice.randint(1, 30), self.go)
-            return
-        self._world.after(TIMEOUT_MS, lambda: self._give_up(turn))
-        step(lambda result: self._drive(operation, turn, result))
-
-    def _give_up(self, turn: int) -> None:
-        if turn == self._turn:
-            self._turn += 1
-            self._world.after(self._world.dice.randint(1, 30), self.go)
-
-    # Operations.
-
-    def _tokenize(self, node: SimNode, owner: str) -> Operation:
-        dice, checks, store = self._world.dice, self._world.checks, node.disk.store
-        values = [b"v%d" % v for v in dice.sample(range(400), dice.randint(1, 6))]
-        at_least = checks.epochs.get(owner, 1)
-        for _ in range(ROUNDS):
-            vantage = node.vantage
-            epoch = store.newest_epoch(owner)[0]
-            digests = {digest_of(owner, epoch, value): value for value in values}
-            places = store.find(owner, epoch, list(digests))
-            missing = [d for d, block in zip(digests, places.block_of, strict=True) if block < 0]
-            if missing:
-                block = Block(owner, epoch, b"".join(missing), b"|".join(digests[d] for d in missing))
-                result = yield lambda done: node.submit(Mint(owner, epoch, (block,)), done)  # noqa: B023
-            else:
-                result = yield partial(node.confirm, vantage)
-            yield wait_for(node, max(places.seq, result.seq if isinstance(result, TokensExist) else 0))
-            if isinstance(result, StaleEpoch | TokensExist):
-                continue
-            confirmed = isinstance(result, Answer) and result.result == "confirmed"
-            if confirmed and store.newest_epoch(owner)[0] != epoch:
-                continue
-            if confirmed or isinstance(result, Written):
-                assert epoch >= at_least, f"{owner} got tokens of epoch {epoch} after {at_least} began"
-                for digest, value in digests.items():
-                    checks.told_token(owner, epoch, digest, value)
-            return
-
-    def _read_back(self, node: SimNode, owner: str) -> Operation:
-        """Whatever has been acknowledged is found, unless this node cannot answer now."""
-        known = [key for key in self._world.checks.tokens if key[0] == owner]
-        if not known:
-            return
-        _, epoch, digest = self._world.dice.choice(known)
-        yield from self._must_find(node, owner, epoch, digest, known=True)
-
-    def _miss(self, node: SimNode, owner: str) -> Operation:
-        """A token that was never submitted is not found; neither is another owner's."""
-        other = "beta" if owner == "alpha" else "alpha"
-        foreign = [key for key in self._world.checks.tokens if key[0] == other]
-        digest = self._world.dice.choice(foreign)[2] if foreign else bytes(16)
-        yield from self._must_find(node, owner, 1, digest, known=False)
-
-    def _must_find(
-        self, node: SimNode, owner: str, epoch: int, digest: bytes, *, known: bool
-    ) -> Operation:
-        vantage = node.vantage
-        places = node.disk.store.find(owner, epoch, [digest])
-        if places.block_of[0] >= 0:
-            yield wait_for(node, places.seq)
-            assert known, "a token that was never issued was found"
-            return
-        result = yield partial(node.confirm, vantage)
-        if isinstance(result, Answer) and result.result == "confirmed":
-            assert not known, f"{node.name} says an acknowledged token of {owner} is not found"
-
-    def _epoch(self, node: SimNode, owner: str) -> Operation:
-        at_least = self._world.checks.epochs.get(owner, 1)
-        vantage = node.vantage
-        epoch, seq = node.disk.store.newest_epoch(owner)
-        result = yield partial(node.confirm, vantage)
-        if isinstance(result, Answer) and result.result == "confirmed":
-            yield wait_for(node, seq)
-            assert epoch >= at_least, f"{node.name} reads epoch {epoch} of {owner} after {at_least}"
-            self._world.checks.told_epoch(owner, epoch)
-
-    def _rotate(self, node: SimNode, owner: str) -> Operation:
-        to = node.disk.store.newest_epoch(owner)[0] + 1
-        result = yield lambda done: node.submit(Rotate(owner, to), done)
-        if isinstance(result, Written):
-            self._world.checks.told_epoch(owner, to)
-
-
-def digest_of(owner: str, epoch: int, value: bytes) -> bytes:
-    """A token of the simulated vault: like the real one, of nothing but owner, epoch and value."""
-    return hashlib.blake2b(value, digest_size=16, key=f"{owner}/{epoch}".encode()).digest()
-
-
-def wait_for(node: SimNode, seq: int) -> Step:
-    """A step that ends when the node knows entry `seq` to be committed."""
-    life = node.life
-
-    def look(done: Callable[[Result], None]) -> None:
-        if life is None or node.life is not life:
-            return
-        state = life.replica.state()
-        if state.committed >= seq:
-            done(None)
+    def was_told(self, answer: Asked) -> None:
+        """An answer came.  Often the client looks at once whether any node knows it, too."""
+        if isinstance(answer, Tokenize):
+            self.memory.oldest += self.world.random() < 0.7
+        look = _look_at(answer) if self.world.random() < LOOKS_AFTER_WRITE else None
+        if look is not None and not self.is_stopped:
+            Call(self, self._any_node(), look, LAST_TRY)
         else:
-            node.world.after(5, lambda: look(done))
+            self._go_soon(20)
 
-    return look
+    def was_refused(self, asked: Asked, tries: int) -> None:
+        """Another node may listen."""
+        if self._node is not None and self.world.random() < 0.5:
+            self._node = self._any_node()
+        self._again(asked, tries, 40)
+
+    def was_left_alone(self, asked: Asked, tries: int) -> None:
+        """Try it again, on any node, or let it be."""
+        self._again(asked, tries, 120)
+
+    def _again(self, asked: Asked, tries: int, pause: int) -> None:
+        if not self.is_stopped and tries < TRIES and self.world.random() < 0.7:
+            self.world.post(self.world.dice.randint(1, pause), self._call, asked, tries + 1)
+        elif not self.calls:
+            self._go_soon(pause)
+
+    def _go_soon(self, pause: int) -> None:
+        if not self.calls:
+            self.world.post(1 + int(self.world.random() * pause), self._go_alone)
+
+    def _go_alone(self) -> None:
+        if not self.calls:
+            self.go()
+
+    def _call(self, asked: Asked, tries: int) -> None:
+        if not self.is_stopped:
+            node = self._any_node() if tries == LAST_TRY else self._node or self._any_node()
+            Call(self, node, asked, tries)
+
+    def _any_node(self) -> str:
+        if self._is_loyal and self._node is not None:
+            return self._node
+        return self.world.dice.choice(list(self.world.nodes))
+
+    # What to ask.
+
+    def _next_call(self) -> Asked:
+        owner = self.world.dice.choice(OWNERS)
+        roll = self.world.random()
+        if roll < 0.50:
+            return self._tokenize(owner)
+        if roll < 0.75:
+            return self._detokenize(owner)
+        if roll < 0.86:
+            return self._guess(owner)
+        if roll < 0.955:
+            return ReadEpoch(owner)
+        return Rotate(owner, self.memory.epochs.get(owner, 1) + (self.world.random() < 0.8))
+
+    def _tokenize(self, owner: str) -> Tokenize:
+        dice, oldest = self.world.dice, self.memory.oldest
+        values = [
+            b"v%d" % (oldest + dice.randrange(WINDOW)) for _ in range(dice.choice((1, 1, 2, 3, 5)))
+        ]
+        return Tokenize(owner, tuple(values))
+
+    def _detokenize(self, owner: str) -> Asked:
+        """Tokens that were issued, of now and of long ago."""
+        known = self.memory.tokens[owner]
+        if not known:
+            return ReadEpoch(owner)
+        dice = self.world.dice
+        recent = known[-20:]
+        tokens = [
+            dice.choice(recent if dice.random() < 0.6 else known)[1] for _ in range(dice.randint(1, 4))
+        ]
+        return Detokenize(owner, tuple(tokens))
+
+    def _guess(self, owner: str) -> Detokenize:
+        """Tokens that may come into being just now, or never; and those of another owner."""
+        dice, oldest = self.world.dice, self.memory.oldest
+        newest = self.memory.epochs.get(owner, 1)
+        tokens = []
+        for _ in range(dice.randint(1, 3)):
+            epoch = dice.choice((newest, newest, max(1, newest - 1), newest + 1))
+            scope = owner if dice.random() < 0.85 else OWNERS[owner == OWNERS[0]]
+            value = b"v%d" % (oldest + dice.randrange(WINDOW + 8))
+            tokens.append(token_text(epoch, digest_of(scope, epoch, value)))
+        return Detokenize(owner, tuple(tokens))

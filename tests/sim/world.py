@@ -1,130 +1,116 @@
-"""A world of simulated nodes under one seed: time, network, faults.  The same seed, the same run."""
+"""A world of simulated nodes under one seed: time, events, and what is true of all nodes together."""
 
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from random import Random
+from typing import Any
 
+from tests.history.operations import Operation
 from tests.sim.checks import Checks
+from tests.sim.network import CALM, Network
 from tests.sim.node import SimNode
-from tvault.replication import codec
-from tvault.replication.messages import Envelope
-from tvault.replication.ready import Ready
+from tests.sim.trace import Trace
+from tvault.replication.ready import Timing
 
 OWNERS = ("alpha", "beta")
-
-
-@dataclass(frozen=True)
-class Weather:
-    """How bad the network is: chances of loss and duplication, and the longest delay in ms."""
-
-    loss: float = 0.0
-    duplicates: float = 0.0
-    delay_ms: int = 4
-
-
-CALM = Weather()
 
 
 class World:
     """Runs events in the order of their time; draws every random choice from one seed."""
 
-    def __init__(self, seed: int, nodes: int = 3) -> None:
-        self.seed = seed
+    def __init__(
+        self, seed: int, nodes: int = 3, timing: Timing | None = None, *, full_trace: bool = False
+    ) -> None:
         self.dice = Random(seed)
+        self.random = self.dice.random
         self.now = 1_000
-        self.weather = CALM
-        self.cut: set[tuple[str, str]] = set()
-        self.wiped: set[str] = set()
-        self.trace: list[str] = []
+        self.moment = 1_000.0
+        self.timing = timing if timing is not None else Timing()
+        self.trace = Trace(full=full_trace)
+        self.counts: Counter[str] = Counter()
+        self.operations: list[Operation] = []
+        self.lost: str | None = None
+        self.padding = b""
+        self._events: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
+        self._count = 0
+        self.network = Network(self)
         ensemble = tuple(f"n{i + 1}" for i in range(nodes))
         self.nodes = {name: SimNode(self, name, ensemble, OWNERS) for name in ensemble}
         self.checks = Checks(self)
-        self._events: list[tuple[int, int, Callable[[], None]]] = []
-        self._count = 0
 
-    def start(self) -> None:
-        """Start every node, at about the same time."""
-        for name in self.nodes:
-            self.after(self.dice.randint(0, 200), partial(self.restart, name))
-
-    def after(self, delay: int, action: Callable[[], None]) -> None:
+    def post(self, delay: int, action: Callable[..., None], *details: Any) -> None:
         """Do something `delay` ms from now."""
         self._count += 1
-        heapq.heappush(self._events, (self.now + delay, self._count, action))
+        heapq.heappush(self._events, (self.now + delay, self._count, action, details))
 
     def run(self, duration: int, until: Callable[[], bool] | None = None) -> bool:
-        """Let `duration` ms pass, or less if `until` comes true; whether it did."""
+        """Let `duration` ms pass, or less if `until` comes true; whether it did.
+
+        `moment` tells events of one millisecond apart: whatever happens has one moment.
+        """
         end = self.now + duration
-        while self._events and self._events[0][0] <= end:
-            self.now, _, action = heapq.heappop(self._events)
-            action()
-            self.checks.after_event()
+        events, pop = self._events, heapq.heappop
+        while events and events[0][0] <= end:
+            now, _, action, details = pop(events)
+            self.moment = self.moment + 1e-6 if now == self.now else float(now)
+            self.now = now
+            action(*details)
             if until is not None and until():
                 return True
-        self.now = end
+        if end > self.now:
+            self.now, self.moment = end, float(end)
         return until is None or until()
-
-    def send(self, envelope: Envelope, to: str) -> None:
-        """Put a message on the wire, as bytes; it may be lost, doubled, late and out of order."""
-        frame = codec.encode(envelope)
-        weather = self.weather
-        copies = 1 + (self.dice.random() < weather.duplicates) - (self.dice.random() < weather.loss)
-        for _ in range(copies):
-            delay = self.dice.randint(0, weather.delay_ms)
-            self.after(delay, lambda: self._deliver(envelope.sender, to, frame))
-
-    def noticed(self, node: str, ready: Ready) -> None:
-        """Keep what a node tells people, for the trace of a failing seed."""
-        for notice in ready.notices:
-            self.note(f"{node} {notice.event} {notice.details}")
 
     def note(self, line: str) -> None:
         """Add a line to the trace."""
-        self.trace.append(f"{self.now:>7} {line}")
+        self.trace.note(self.now, line)
 
-    def _deliver(self, sender: str, to: str, frame: bytes) -> None:
-        if (sender, to) not in self.cut and self.nodes[to].life is not None:
-            self.nodes[to].receive(codec.decode(frame))
+    # What is true of all nodes together.
 
-    # Faults.
-
-    def crash(self, name: str) -> None:
-        """Kill a node, if it lives."""
-        if self.nodes[name].life is not None:
-            self.note(f"{name} crashes")
-            self.nodes[name].crash()
-
-    def restart(self, name: str) -> None:
-        """Start a node, if it is down."""
-        if self.nodes[name].life is None:
-            self.note(f"{name} starts")
-            self.nodes[name].start()
-
-    def wipe(self, name: str) -> None:
-        """Kill a node and lose its disk."""
-        self.crash(name)
-        self.note(f"{name} loses its disk")
-        self.nodes[name].wipe()
-        self.wiped.add(name)
-
-    def heal(self) -> None:
-        """No more faults: links whole, every node up."""
-        self.weather = CALM
-        self.cut.clear()
-        for name in self.nodes:
-            self.restart(name)
+    def is_whole(self) -> bool:
+        """Whether all nodes are members of one open chain, vote, and know of all that was committed."""
+        first: tuple[int, tuple[str, ...]] | None = None
+        for node in self.nodes.values():
+            if node.life is None or node.is_paused:
+                return False
+            state = node.life.state
+            if not state.can_write or len(state.chain) < len(self.nodes) or not node.may_vote:
+                return False
+            if first is None:
+                first = state.view, state.chain
+            if first != (state.view, state.chain) or not node.is_member:
+                return False
+        return True
 
     def agrees(self) -> bool:
-        """Whether all nodes are members of one view with one journal, committed to its end."""
-        lives = [node.life for node in self.nodes.values()]
-        states = [life.replica.state() for life in lives if life is not None]
-        ends = {node.disk.store.last() for node in self.nodes.values()}
-        views = {(state.view, state.can_write, state.committed) for state in states}
-        if len(states) < len(self.nodes) or len(ends) > 1 or len(views) > 1:
+        """Whether, besides, all journals are one, committed to the end by the knowledge of each."""
+        if not self.is_whole():
             return False
-        voters = all(node.disk.is_voter for node in self.nodes.values())
-        return voters and states[0].can_write and states[0].committed == ends.pop().seq
+        ends = {node.disk.store.last() for node in self.nodes.values()}
+        committed = {node.life.state.committed for node in self.nodes.values() if node.life}
+        return len(ends) == 1 and committed == {ends.pop().seq}
+
+    def forgives_loss(self) -> bool:
+        """Whether the disk that was lost last is rebuilt: its node votes, and every disk holds all that
+        was committed.  Only then may another be lost: three nodes tolerate one."""
+        if self.lost is None:
+            return True
+        last = self.checks.last_committed
+        for node in self.nodes.values():
+            holds_all = node.may_vote and node.disk.store.position(last.seq) == last
+            if not holds_all or node.disk.is_doubtful:
+                return False
+        self.note(f"the disk of {self.lost} is whole again")
+        self.lost = None
+        return True
+
+    def heal(self) -> None:
+        """No more faults: links whole, disks sound, every node up and awake."""
+        self.note("all faults end")
+        self.network.weather = CALM
+        self.network.cuts.clear()
+        for node in self.nodes.values():
+            node.recover_from_faults()

@@ -7,7 +7,7 @@ import threading
 from datetime import datetime, timezone
 from pathlib import Path
 
-from tvault.events import FILE_NAME, EventLog
+from tvault.events import FILE_NAME, WAITING_EVENTS, EventLog
 
 
 def lines_of(folder: Path) -> list[dict[str, object]]:
@@ -50,23 +50,36 @@ def test_threads_never_mix_their_lines(tmp_path: Path) -> None:
     assert len(seen) == 1600
 
 
-def test_a_log_that_cannot_grow_stops_nothing_and_the_loss_is_told(tmp_path: Path) -> None:
-    """In a child, whose files may not grow past a limit that is then lifted."""
+def record_while_full(folder: Path, count: int) -> list[dict[str, object]]:
+    """What a log holds after so many events that found it full, and one more when there was room again:
+    in a child, whose files may not grow past a limit that is then lifted."""
     child = os.fork()
     if child == 0:
         try:
             resource.setrlimit(resource.RLIMIT_FSIZE, (200, resource.RLIM_INFINITY))
-            log = EventLog(tmp_path, "n1")
-            for number in range(10):
+            log = EventLog(folder, "n1")
+            for number in range(count):
                 log.record("e", number=number)
             resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
             log.record("after")
+            log.record("again")
         finally:
             os._exit(0)
     _, status = os.waitpid(child, 0)
     assert status == 0
-    events = lines_of(tmp_path)
-    assert events[-1]["event"] == "after"
-    kept = sum(event["event"] == "e" for event in events)
-    assert [e["count"] for e in events if e["event"] == "events-lost"] == [10 - kept]
-    assert kept < 10
+    return lines_of(folder)
+
+
+def test_a_log_that_cannot_grow_stops_nothing_and_its_events_wait(tmp_path: Path) -> None:
+    events = record_while_full(tmp_path, 10)
+    assert [event["event"] for event in events] == ["e"] * 10 + ["after", "again"]
+    assert [event.get("number") for event in events[:10]] == list(range(10))
+
+
+def test_events_beyond_those_that_can_wait_are_lost_and_the_loss_is_told(tmp_path: Path) -> None:
+    events = record_while_full(tmp_path, WAITING_EVENTS + 100)
+    kept = [event["number"] for event in events if event["event"] == "e"]
+    assert kept == list(range(len(kept))), "the first ones are kept: they tell how it began"
+    assert WAITING_EVENTS <= len(kept) < WAITING_EVENTS + 10
+    assert [event["event"] for event in events[len(kept) :]] == ["events-lost", "after", "again"]
+    assert events[len(kept)]["count"] == WAITING_EVENTS + 100 - len(kept)

@@ -4,102 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from tests.unit.office import Desk, Office, mint
 from tests.unit.replication.wire import Flying, Wire
 from tvault import ordering as ordering_module
 from tvault.engine import EpochRefused, StaleEpoch, TokensExist, Written
-from tvault.model.commands import Block, Command, Mint, Rotate, encode_command
-from tvault.model.rules import Judge
-from tvault.ordering import Declined, Ordering, Verdict
-from tvault.replication.messages import Envelope, Message, Outcome, Proposal, Superseded
-
-
-def mint(*numbers: int, owner: str = "A", epoch: int = 1) -> Mint:
-    digests = b"".join(number.to_bytes(16, "big") for number in numbers)
-    return Mint(owner, epoch, (Block(owner, epoch, digests, b"sealed"),))
-
-
-class Desk:
-    """The ordering of one node of a wire, and the verdicts that it gave."""
-
-    def __init__(self, wire: Wire, name: str) -> None:
-        self.verdicts: dict[int, list[Verdict]] = {}
-        self.is_cut_off = False
-        self._wire = wire
-        self._node = wire[name]
-        self._group_tickets = iter(range(1_000_000, 2_000_000))
-        self.ordering = Ordering(
-            name,
-            self._node.replica,
-            Judge(self._node.store, ("A", "B")),
-            lambda: next(self._group_tickets),
-            self._send,
-            lambda ticket, verdict: self.verdicts.setdefault(ticket, []).append(verdict),
-        )
-        self._node.hears_command = self._hear
-        self._node.hears_answer = self.ordering.on_answer
-
-    def _send(self, to: str, message: Message) -> bool:
-        if self.is_cut_off:
-            return False
-        self._wire.fly(self._node, [(to, self._node.replica.view_number(), message)])
-        return True
-
-    def _hear(self, envelope: Envelope) -> None:
-        match envelope.message:
-            case Proposal():
-                self.ordering.on_proposal(envelope.sender, envelope.message)
-            case Outcome():
-                self.ordering.on_outcome(envelope.message)
-
-    def submit(self, ticket: int, command: Command) -> None:
-        self.ordering.submit(ticket, command)
-
-    def gather(self) -> None:
-        """Order all that waits, as far as there is room."""
-        while not self._node.is_stopped and self.ordering.gather():
-            self._node.settle()
-
-    def verdict(self, ticket: int) -> Verdict | None:
-        """The one verdict of the ticket, None as long as there is none."""
-        given = self.verdicts.get(ticket, [])
-        assert len(given) < 2, "a ticket got two verdicts"
-        return given[0] if given else None
-
-    def code(self, ticket: int) -> str | None:
-        verdict = self.verdict(ticket)
-        return verdict.code if isinstance(verdict, Declined) else None
-
-
-class Office:
-    """A founded wire with a desk at every node; n1 is the head."""
-
-    def __init__(self) -> None:
-        self.wire = Wire().founded()
-        self.desks = {name: Desk(self.wire, name) for name in self.wire.names}
-
-    def __getitem__(self, name: str) -> Desk:
-        return self.desks[name]
-
-    def restart(self, name: str) -> None:
-        self.wire[name].crash()
-        self.wire[name].start()
-        self.desks[name] = Desk(self.wire, name)
-
-    def flow(self) -> None:
-        """Deliver and order until nothing moves."""
-        for _ in range(20):
-            self.gather()
-            self.wire.deliver_all()
-
-    def gather(self) -> None:
-        for name, desk in self.desks.items():
-            if self.wire[name].is_up:
-                desk.gather()
-
-    def run(self, duration: int) -> None:
-        for _ in range(duration // 50):
-            self.wire.run(50)
-            self.gather()
+from tvault.model.commands import Rotate, encode_command
+from tvault.ordering import Declined
+from tvault.replication.messages import Outcome, Proposal, Superseded
+from tvault.replication.replica import WINDOW_ENTRIES
 
 
 @pytest.fixture
@@ -221,13 +133,17 @@ def test_room_comes_back_when_what_waited_is_ordered(office: Office) -> None:
     assert office["n1"].ordering._queued_bytes == 0
 
 
-def test_a_view_change_resolves_what_was_passed_on(office: Office) -> None:
+def test_what_was_passed_on_is_of_unknown_outcome_once_another_node_orders(office: Office) -> None:
     office["n2"].submit(1, mint(1))
-    office.wire.say("n3", "n2", 3, Superseded(5))
-    office["n2"].gather()
-    assert office["n2"].code(1) == "unavailable"
-    office.flow()
-    assert office["n2"].code(1) == "unavailable"
+    office.wire["n1"].crash()
+    office.wire.keep()
+    office.run(200)
+    assert office["n2"].verdict(1) is None, "its head may come back"
+    office.run(3000)
+    assert office.wire["n2"].replica.head() in {"n2", "n3"}
+    verdict = office["n2"].verdict(1)
+    assert isinstance(verdict, Declined)
+    assert (verdict.code, verdict.nothing_ordered) == ("unavailable", False)
 
 
 def test_a_view_change_resolves_what_was_ordered_and_not_committed(office: Office) -> None:
@@ -242,11 +158,66 @@ def test_a_view_change_resolves_what_was_ordered_and_not_committed(office: Offic
 
 
 def test_a_head_whose_chain_is_silent_declines_what_waits(office: Office) -> None:
+    """Behind as many entries as may be on their way."""
+    office.wire["n3"].stop_before = "journal"
+    for ticket in range(WINDOW_ENTRIES + 2):
+        office["n1"].submit(ticket, mint(ticket))
+        office.flow()
+    office.wire["n2"].crash()
     office.wire["n3"].crash()
-    office.wire.run(1500)
-    office["n1"].submit(1, mint(1))
+    office.run(4000)
+    verdicts = [office["n1"].verdict(ticket) for ticket in range(WINDOW_ENTRIES + 2)]
+    ordered = [getattr(verdict, "nothing_ordered", None) for verdict in verdicts]
+    assert ordered == [False] * WINDOW_ENTRIES + [True] * 2
+    office["n1"].submit(50, mint(50))
     office["n1"].gather()
-    assert office["n1"].code(1) == "unavailable"
+    assert office["n1"].code(50) == "unavailable"
+
+
+# Outside of the chain.
+
+
+def test_an_outsider_passes_commands_on_to_the_head_that_it_hears_of(office: Office) -> None:
+    wire = office.wire
+    wire["n3"].leave()
+    office.run(300)
+    assert not wire["n3"].is_member
+    office["n3"].submit(1, mint(1))
+    office.flow()
+    assert isinstance(office["n3"].verdict(1), Written)
+
+
+# Twice.
+
+
+def test_a_proposal_that_arrives_twice_is_taken_once(office: Office) -> None:
+    """The second verdict would contradict the first."""
+    office["n2"].submit(1, Rotate("A", 2))
+    (proposal,) = office.wire.keep(Proposal)
+    office.wire.release([proposal])
+    office.flow()
+    office.wire.release([proposal])
+    office["n1"].gather()
+    assert office.wire.sent(Outcome) == []
+    assert office["n2"].verdict(1) == Written(2)
+
+
+def test_the_same_command_under_another_ticket_is_another_one(office: Office) -> None:
+    office["n2"].submit(1, Rotate("A", 2))
+    office["n2"].submit(2, Rotate("A", 2))
+    office.flow()
+    assert office["n2"].verdict(1) == Written(2)
+    assert office["n2"].verdict(2) == EpochRefused(2, 2)
+
+
+def test_an_outcome_that_arrives_twice_is_taken_once(office: Office) -> None:
+    office["n2"].submit(1, mint(1))
+    office.wire.deliver(Proposal)
+    office["n1"].gather()
+    while not (outcomes := office.wire.keep(Outcome)):
+        office.wire.deliver()
+    office.wire.release([*outcomes, *outcomes])
+    assert office["n2"].verdict(1) == Written(2)
 
 
 def test_a_lost_link_resolves_what_was_passed_on_over_it_and_nothing_else(office: Office) -> None:

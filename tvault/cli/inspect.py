@@ -28,7 +28,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
 
     One line for each node: its role in the chain, its view, the last entry of its journal, the last
     one that it knows to be committed, the digest up to there, how many entries it is behind the
-    longest journal, and whether it can take writes.
+    longest journal, whether it can take writes, and what is wrong with it, if anything is.
     """
     config = read_config(ctx)
     nodes = [_described(node, status) for node, status in _statuses(config)]
@@ -38,7 +38,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
     if as_json:
         print_json({"cluster": config.cluster_id, "nodes": nodes})
     else:
-        header = ("node", "role", "view", "last", "committed", "digest", "lag", "health")
+        header = ("node", "role", "view", "last", "committed", "digest", "lag", "health", "trouble")
         print_table(header, [[_cell(name, node[name]) for name in header] for node in nodes])
     if all(node["health"] == "down" for node in nodes):
         raise VaultError("unreachable", "no node answered")
@@ -68,6 +68,7 @@ def _described(node: NodeConfig, status: dict[str, Any] | None) -> dict[str, Any
         "digest": journal.get("digest"),
         "lag": None,
         "health": "down" if status is None else known.get("health"),
+        "trouble": known.get("trouble"),
         "chain": known.get("chain"),
         "ensemble": known.get("ensemble"),
         "standing": known.get("standing"),

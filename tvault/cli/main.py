@@ -25,6 +25,10 @@ COMMANDS = {
     "tokenize": ("tvault.cli.tokenize", "Put tokens in the place of values in a file."),
     "detokenize": ("tvault.cli.detokenize", "Put values in the place of tokens in a file."),
     "rotate-epoch": ("tvault.cli.rotate_epoch", "Begin a new epoch: other tokens from now on."),
+    "recover": (
+        "tvault.cli.recover",
+        "Let a blank node vote again: accept that what it has lost is lost.",
+    ),
     "inspect": ("tvault.cli.inspect", "Show the cluster at a glance."),
 }
 """Each command's module, imported when the command is used, and its line of help."""

@@ -20,9 +20,18 @@ from tvault.errors import VaultError
 from tvault.wire import JSON_TYPE, error_from_problem
 
 CONNECT_SECONDS = 3.0
-ANSWER_SECONDS = 15.0
+ANSWER_SECONDS = 8.0
+"""How long one node may take to answer before another one is asked.  A node that works answers sooner,
+with 503 at the latest: what is silent for longer stands still."""
+
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 2.0
+
+HASTY_ROUNDS = 8
+HASTY_PAUSE_SECONDS = 0.3
+"""For so many rounds over all nodes, *unavailable* is waited out no longer than that, whatever the nodes
+ask for: while a chain forms anew all of them refuse, and it is there again a moment later."""
+
 _MOVE_ON = {502, 503, 504}
 
 Unreached = (
@@ -78,8 +87,10 @@ class Caller:
         failures: dict[str, str] = {}
         refusal: VaultError | None = None
         pause = FIRST_PAUSE_SECONDS
+        hasty_rounds = HASTY_ROUNDS
         while True:
             asked_to_wait = 0.0
+            is_overloaded = False
             for url in self._nodes.in_turn():
                 left = end - patience.clock()
                 if left <= 0 or patience.given_up.is_set():
@@ -87,7 +98,7 @@ class Caller:
                 try:
                     answer = self._send(url, call, left)
                 except Unreached as error:
-                    self._nodes.failed(url)
+                    self._nodes.failed(url, is_silent=isinstance(error, requests.exceptions.Timeout))
                     failures[url] = _why(error)
                     continue
                 if answer.status_code == 200:
@@ -98,14 +109,17 @@ class Caller:
                     raise refusal
                 self._nodes.failed(url)
                 asked_to_wait = max(asked_to_wait, _retry_after(answer))
+                is_overloaded |= refusal.code == "overloaded"
             left = end - patience.clock()
             if left <= 0 or patience.given_up.is_set():
                 raise refusal or _unreachable(failures, patience)
             # Jitter, so that clients that were refused together do not come back together.
             jittered = pause * (0.5 + patience.dice() / 2)
-            asked_to_wait = min(asked_to_wait, LONGEST_PAUSE_SECONDS)
-            patience.wait(min(left, max(jittered, asked_to_wait)))
+            is_hasty = hasty_rounds > 0 and not is_overloaded
+            longest = HASTY_PAUSE_SECONDS if is_hasty else LONGEST_PAUSE_SECONDS
+            patience.wait(min(left, longest, max(jittered, asked_to_wait)))
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            hasty_rounds -= 1
 
     def _send(self, url: str, call: Call, left: float) -> requests.Response:
         return self._session.request(

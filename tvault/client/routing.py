@@ -11,6 +11,9 @@ from tvault.errors import VaultError
 REST_SECONDS = 2.0
 """How long a node that failed is asked last."""
 
+LONG_REST_SECONDS = 30.0
+"""How long, when it failed by silence: to ask it again would cost as long a wait again."""
+
 
 def checked_url(url: str) -> str:
     """`url` without a slash at its end.
@@ -43,7 +46,7 @@ class Nodes:
         self._clock = clock
         self._lock = threading.Lock()
         self._next = 0
-        self._failed: dict[str, float] = {}
+        self._rests_until: dict[str, float] = {}
 
     def __len__(self) -> int:
         return len(self._urls)
@@ -55,15 +58,16 @@ class Nodes:
             self._next = (start + 1) % len(self._urls)
             now = self._clock()
             turned = self._urls[start:] + self._urls[:start]
-            resting = {url for url, since in self._failed.items() if now - since < REST_SECONDS}
+            resting = {url for url, until in self._rests_until.items() if now < until}
             return sorted(turned, key=resting.__contains__)
 
-    def failed(self, url: str) -> None:
-        """Ask this node last for a while."""
+    def failed(self, url: str, *, is_silent: bool = False) -> None:
+        """Ask this node last for a while; for longer when it gave no answer at all in time."""
         with self._lock:
-            self._failed[url] = self._clock()
+            rest = LONG_REST_SECONDS if is_silent else REST_SECONDS
+            self._rests_until[url] = self._clock() + rest
 
     def answered(self, url: str) -> None:
         """The node is there."""
         with self._lock:
-            self._failed.pop(url, None)
+            self._rests_until.pop(url, None)

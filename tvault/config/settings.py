@@ -119,8 +119,9 @@ SETTINGS = (
         "timing",
         "suspect_ms",
         Integer(30, 600_000),
-        "A node not heard for so long is taken for failed. At least three times heartbeat_ms.",
-        800,
+        "A chain silent for so long is formed anew without whoever is silent; a node whose port refuses "
+        "connections is noticed at once. At least three times heartbeat_ms.",
+        1500,
         "milliseconds",
     ),
     Setting(

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from tvault.replication.entry import ORIGIN, Entry, Position, chain_digest
-from tvault.replication.memory import PER_BOOT, Memory, ProtocolViolation
+from tvault.replication.copying import common_place, landmarks, take
+from tvault.replication.entry import Entry
+from tvault.replication.memory import PER_BOOT, Memory
 from tvault.replication.messages import Ack, Append, Heartbeat, HeartbeatReturn, Sync
 from tvault.replication.promise import Standing
 from tvault.replication.view import View
@@ -37,7 +38,8 @@ class Downlink:
 
     def begin(self, session: int, at: int) -> None:
         """A new session, in which the successor holds everything up to `at`."""
-        self.session, self.sent, self.held, self.told = session, at, at, -1
+        self.session, self.sent, self.told = session, at, -1
+        self.held = max(self.held, at)
         self.in_flight.clear()
         self.in_flight_bytes = 0
 
@@ -101,10 +103,29 @@ class Chain:
     def is_silent(self, now: int) -> bool:
         """Whether a neighbour has been silent for too long: heartbeats run along the chain and back,
         so that a dead node, link or disk anywhere in it silences one side of every node."""
-        limit = self._memory.timing.suspect_ms
+        return self._is_quiet_for(self._memory.timing.suspect_ms, now)
+
+    def flows(self, now: int) -> bool:
+        """Whether writes get through, as far as the heartbeats tell: what health says, well before
+        silence makes anybody suspect."""
+        return self.open and not self._is_quiet_for(self._memory.timing.round_ms, now)
+
+    def _is_quiet_for(self, limit: int, now: int) -> bool:
         above = self._predecessor is not None and now - self._heard_above > limit
         below = self._successor is not None and now - self._heard_below > limit
         return above or below
+
+    def excuse(self, stall_ms: int) -> None:
+        """The node stood still itself: what it did not hear meanwhile says nothing of the others."""
+        self._heard_above += stall_ms
+        self._heard_below += stall_ms
+
+    def has_forgotten(self, message: Sync) -> bool:
+        """Whether the successor's journal ends before what it said to hold in this view: nothing of that
+        is ever cut within the view, so its folder is an older copy.  A message of a session that is over
+        tells of an earlier moment."""
+        is_new = message.session > self._down.session
+        return is_new and message.positions[0].seq < self._down.held
 
     def start(self, now: int) -> None:
         """Agree with the predecessor where this journal stands."""
@@ -142,7 +163,7 @@ class Chain:
         if not self.joined:
             self._down.waiting = message
             return
-        common = next((p for p in message.positions if self._log.position(p.seq) == p), ORIGIN)
+        common = common_place(self._log, message.positions, self._log.end.seq)
         self._down.waiting = None
         self._down.begin(message.session, common.seq)
         self.flow()
@@ -171,7 +192,7 @@ class Chain:
             self._begin_session_again(now)
             return
         for entry in message.entries:
-            if not self._take(entry):
+            if not take(self._memory, entry, self.view.number):
                 self._begin_session_again(now)
                 return
         last = message.entries[-1].seq if message.entries else message.previous.seq
@@ -235,32 +256,6 @@ class Chain:
         if self.open and self.joined and self._memory.promise.standing is not Standing.VOTER:
             self._memory.remember(standing=Standing.VOTER)
 
-    def _take(self, entry: Entry) -> bool:
-        """Whether the entry is held now; False when it does not continue this journal."""
-        own = self._log.position(entry.seq)
-        if own == entry.position:
-            return True
-        if own is not None:
-            if entry.seq <= self._log.committed:
-                raise ProtocolViolation(
-                    f"view {self.view.number} would undo committed entry {entry.seq}"
-                )
-            self._cut(entry.seq - 1)
-        end = self._log.end
-        continues = entry.seq == end.seq + 1 and end.view <= entry.view <= self.view.number
-        if not continues or _digest_after(end, entry) != entry.digest:
-            return False
-        self._log.append(entry)
-        return True
-
-    def _cut(self, after: int) -> None:
-        """Drop the suffix that differs; first lower the mark, lest a crash in between makes a sound
-        journal look damaged."""
-        self._memory.notice("truncate", after=after, end=self._log.end.seq, view=self.view.number)
-        self._log.cut(after)
-        if self._memory.promise.mark.seq > after:
-            self._memory.remember(mark=self._log.end)
-
     def _mark_held(self) -> None:
         position = self._log.position(self.held)
         assert position is not None
@@ -312,24 +307,5 @@ class Chain:
         self._session_at = now
         self._session_answered = False
         self._reported = (0, 0)
-        sync = Sync(self._session, self._landmarks())
+        sync = Sync(self._session, landmarks(self._log))
         self._memory.say(self._predecessor.node, self.view.number, sync)
-
-    def _landmarks(self) -> tuple[Position, ...]:
-        """Places of this journal from its end down to what is committed, further and further apart,
-        then the origin, which every journal holds."""
-        found: list[Position] = []
-        seq, step = self._log.end.seq, 1
-        while seq > self._log.committed:
-            found.append(self._at(seq))
-            seq, step = seq - step, step * 2
-        return (*found, self._at(self._log.committed), ORIGIN)
-
-    def _at(self, seq: int) -> Position:
-        position = self._log.position(seq)
-        assert position is not None
-        return position
-
-
-def _digest_after(end: Position, entry: Entry) -> bytes:
-    return chain_digest(end.digest, entry.view, entry.seq, entry.kind, entry.body)

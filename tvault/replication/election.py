@@ -3,15 +3,22 @@
 A node in want of a view goes through at most three rounds of questions to all others.  Each round
 fails by its deadline or by a refusal; the node then waits, longer when it lost, and begins anew.
 
-    nothing remembered anywhere:   FOUNDING -> BALLOT
-    otherwise:                     PRE_VOTE -> BALLOT
+    nothing remembered anywhere:          FOUNDING -> BALLOT
+    no live chain:                        PRE_VOTE -> BALLOT
+    a head that forms its chain anew:                 BALLOT
+
+A founding needs every node; a pre-vote and a ballot need a majority of nodes that may vote.  With that
+a ballot waits a little longer for the others that are known to be there, and decides once.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
+from tvault.replication.account import Account, Condition
+from tvault.replication.arrangement import Candidate, arrange
 from tvault.replication.entry import ORIGIN, Position
 from tvault.replication.memory import Memory
 from tvault.replication.messages import (
@@ -23,8 +30,12 @@ from tvault.replication.messages import (
     Promised,
     Refused,
 )
+from tvault.replication.presence import Peers
 from tvault.replication.promise import Standing
 from tvault.replication.view import Member, View, next_own_view
+
+GRACE_HEARTBEATS = 3
+"""How long, at least, a ballot that has its majority waits for the others that were heard lately."""
 
 
 class Phase(Enum):
@@ -38,13 +49,20 @@ class Phase(Enum):
 
 @dataclass
 class Round:
-    """The question that is out: its number or nonce, its deadline, who has said yes."""
+    """The question that is out: its number or nonce, its deadline, who has answered what.
+
+    `expected` are those that a ballot waits for until `grace`, which begins with the majority.
+    """
 
     phase: Phase = Phase.IDLE
     number: int = 0
     deadline: int = 0
-    members: dict[str, Member] = field(default_factory=dict)
-    standings: dict[str, Standing] = field(default_factory=dict)
+    founders: dict[str, Member] = field(default_factory=dict)
+    granted: set[str] = field(default_factory=set)
+    denied: set[str] = field(default_factory=set)
+    promised: dict[str, Candidate] = field(default_factory=dict)
+    expected: frozenset[str] = frozenset()
+    grace: int | None = None
 
 
 def covers(mine: Position, theirs: Position) -> bool:
@@ -56,11 +74,14 @@ def covers(mine: Position, theirs: Position) -> bool:
 class Election:
     """One node's side of all rounds.  `Replica` tells it whether the node misses its chain."""
 
-    def __init__(self, memory: Memory, now: int, jitter: float) -> None:
+    def __init__(self, memory: Memory, peers: Peers, now: int, jitter: float) -> None:
         self._memory = memory
+        self._peers = peers
         self._round = Round()
         self._seen = memory.promise.promised
         self._remembered = False
+        self._order: tuple[str, ...] = ()
+        self._complaint: tuple[tuple[str, ...], tuple[str, ...]] | None = None
         self._next_at = now + self._place_delay() + int(jitter * memory.timing.heartbeat_ms)
 
     @property
@@ -71,26 +92,42 @@ class Election:
         empty = self._memory.log.end == ORIGIN
         return empty and not promise.set_aside and promise.standing is not Standing.VOTER
 
+    @property
+    def is_balloting(self) -> bool:
+        """Whether this node has asked for a view that is not decided."""
+        return self._round.phase is Phase.BALLOT
+
     def tick(self, now: int, jitter: float) -> View | None:
         """Give up what took too long, begin what is due.  Called while the node misses its chain.
 
-        Returns the view to open when this node needs nobody else to decide it.
+        Returns the view to open when it is decided.
         """
-        if self._round.phase is not Phase.IDLE and now >= self._round.deadline:
+        current = self._round
+        if current.grace is not None and now >= current.grace:
+            return self._advance(now)
+        if current.phase is not Phase.IDLE and now >= current.deadline:
+            self._complain(now)
             self._fail(now, jitter, 1)
         if self._round.phase is Phase.IDLE and now >= self._next_at:
             return self._begin(now)
         return None
 
-    def rest(self, now: int, jitter: float) -> None:
-        """The node has a live chain: nothing is out, and nothing due before it falls silent."""
+    def rest(self, now: int, jitter: float, order: Sequence[str]) -> None:
+        """The node has a live chain, of `order`: nothing is due before that falls silent, and then its
+        successor goes first."""
+        self._order = tuple(order)
+        self._complaint = None
         self._round = Round()
-        self._next_at = now + self._place_delay() + int(jitter * self._memory.timing.heartbeat_ms)
+        self._next_at = now + self._place_delay() + int(jitter * self._memory.timing.heartbeat_ms / 2)
+
+    def reform(self, now: int) -> View | None:
+        """Ask for a view at once: this node heads a live chain, or was given the right by its head."""
+        return self._ballot(now, ())
 
     def give_way(self, now: int) -> None:
         """The node has promised to another: leave that one the time to open its view."""
         self._round = Round()
-        self._next_at = now + self._memory.timing.suspect_ms + self._place_delay()
+        self._next_at = now + self._memory.timing.round_ms + self._place_delay()
 
     def saw(self, promised: int) -> None:
         """Somebody has promised this view: the next own number must be above it."""
@@ -110,12 +147,16 @@ class Election:
         answer = PreVoteAnswer(message.round, granted, promise.standing, promise.promised)
         memory.say(sender, 0, answer)
 
-    def on_prepare(self, sender: Member, view: int, message: Prepare) -> bool:
-        """Promise the view, durably before the answer, or refuse it.  True when promised."""
+    def on_prepare(self, sender: Member, view: int, message: Prepare, now: int) -> bool:
+        """Promise the view, durably before the answer, or refuse it.  True when promised.
+
+        What a blank node holds says nothing of what was committed: it refuses no journal.
+        """
         memory = self._memory
         promise = memory.promise
         standing = promise.standing
-        acceptable = view > promise.promised and covers(message.last, memory.log.end)
+        follows = covers(message.last, memory.log.end) or not memory.may_vote
+        acceptable = view > promise.promised and follows
         if message.founders:
             acceptable = acceptable and self.may_found and memory.me in message.founders
             standing = Standing.FOUNDER
@@ -123,7 +164,7 @@ class Election:
             memory.say(sender.node, view, Refused(promise.promised, memory.log.end))
             return False
         memory.remember(promised=view, standing=standing)
-        memory.say(sender.node, view, Promised(standing, memory.log.end))
+        memory.say(sender.node, view, Promised(self._account(now)))
         return True
 
     # Answers.
@@ -136,25 +177,31 @@ class Election:
             self._remembered = True
             self._fail(now, 0.0, 1)
             return None
-        self._round.members[sender.node] = sender
+        self._round.founders[sender.node] = sender
         return self._advance(now)
 
     def on_pre_vote_answer(self, sender: Member, message: PreVoteAnswer, now: int) -> View | None:
-        """Go on when all would follow."""
+        """Go on when a majority would follow; give up when none can."""
         self.saw(message.promised)
-        if self._round.phase is not Phase.PRE_VOTE or message.round != self._round.number:
+        current = self._round
+        if current.phase is not Phase.PRE_VOTE or message.round != current.number:
             return None
-        if not message.granted and message.standing is not Standing.BLANK:
+        if message.granted and message.standing is not Standing.BLANK:
+            current.granted.add(sender.node)
+        else:
+            current.denied.add(sender.node)
+        if len(self._memory.promise.ensemble) - len(current.denied) < self._memory.majority:
+            if message.standing is Standing.BLANK:
+                self._complain(now)
             self._fail(now, 0.0, 1)
             return None
-        self._count(sender, message.standing)
         return self._advance(now)
 
     def on_promised(self, sender: Member, view: int, message: Promised, now: int) -> View | None:
         """Count a promise of the view asked for."""
         if self._round.phase is not Phase.BALLOT or view != self._round.number:
             return None
-        self._count(sender, message.standing)
+        self._round.promised[sender.node] = Candidate(sender, message.account)
         return self._advance(now)
 
     def on_refused(self, view: int, message: Refused, now: int) -> None:
@@ -168,21 +215,26 @@ class Election:
 
     def _begin(self, now: int) -> View | None:
         if self.may_found and not self._remembered:
-            return self._ask(Phase.FOUNDING, now)
+            return self._found(now)
         self._remembered = False
-        if self._memory.may_vote:
-            return self._ask(Phase.PRE_VOTE, now)
+        if self._memory.may_vote and self._memory.condition is Condition.READY:
+            return self._pre_vote(now)
+        self._complain(now)
         self._fail(now, 0.0, 1)
         return None
 
-    def _ask(self, phase: Phase, now: int) -> View | None:
+    def _found(self, now: int) -> View | None:
         memory = self._memory
-        self._round = Round(phase, memory.new_round(), now + memory.timing.suspect_ms)
-        self._count(memory.me, memory.promise.standing)
-        if phase is Phase.FOUNDING:
-            memory.say_to_others(0, FoundingAsk(self._nonce()))
-        else:
-            memory.say_to_others(0, PreVote(self._round.number, memory.log.end))
+        self._round = Round(Phase.FOUNDING, memory.new_round(), now + memory.timing.round_ms)
+        self._round.founders[memory.me.node] = memory.me
+        memory.say_to_others(0, FoundingAsk(self._nonce()))
+        return self._advance(now)
+
+    def _pre_vote(self, now: int) -> View | None:
+        memory = self._memory
+        self._round = Round(Phase.PRE_VOTE, memory.new_round(), now + memory.timing.round_ms)
+        self._round.granted.add(memory.me.node)
+        memory.say_to_others(0, PreVote(self._round.number, memory.log.end))
         return self._advance(now)
 
     def _ballot(self, now: int, founders: tuple[Member, ...]) -> View | None:
@@ -192,36 +244,62 @@ class Election:
         view = next_own_view(max(self._seen, memory.promise.promised), memory.index, nodes)
         standing = Standing.FOUNDER if founders else memory.promise.standing
         memory.remember(promised=view, standing=standing)
-        self._round = Round(Phase.BALLOT, view, now + memory.timing.suspect_ms)
-        self._count(memory.me, standing)
+        expected = frozenset(member.node for member in founders) or frozenset(self._peers.hears(now))
+        self._round = Round(
+            Phase.BALLOT, view, now + memory.timing.suspect_ms, expected=expected - {memory.me.node}
+        )
+        self._round.promised[memory.me.node] = Candidate(memory.me, self._account(now))
         memory.say_to_others(view, Prepare(memory.log.end, founders))
         return self._advance(now)
 
     def _advance(self, now: int) -> View | None:
-        """The next round, or the view, once everyone has answered this one."""
+        """The next round, or the view, once enough have answered this one."""
+        memory = self._memory
         current = self._round
-        if len(current.members) < len(self._memory.promise.ensemble):
-            return None
         if current.phase is Phase.FOUNDING:
-            return self._ballot(now, self._in_order(current.members))
-        voters = sum(standing is not Standing.BLANK for standing in current.standings.values())
-        if voters < self._memory.majority:
+            if len(current.founders) < len(memory.promise.ensemble):
+                return None
+            return self._ballot(now, self._in_order(current.founders))
+        if current.phase is Phase.PRE_VOTE:
+            return self._ballot(now, ()) if len(current.granted) >= memory.majority else None
+        if current.phase is Phase.BALLOT and current.number < memory.promise.promised:
+            self._fail(now, 0.0, 2)  # a later view was heard of meanwhile
+            return None
+        voters = sum(each.account.may_vote for each in current.promised.values())
+        if current.phase is not Phase.BALLOT or voters < memory.majority:
+            return None
+        if current.grace is None:
+            current.grace = min(now + self._grace_ms(), current.deadline)
+        if now < current.grace and not current.expected <= current.promised.keys():
+            return None
+        return self._decide(now)
+
+    def _grace_ms(self) -> int:
+        """Longer when some disk is slow: a node whose promises take long could else never come in."""
+        persist = [each.account.persist_ms for each in self._round.promised.values()]
+        return max(GRACE_HEARTBEATS * self._memory.timing.heartbeat_ms, 2 * max(persist))
+
+    def _decide(self, now: int) -> View | None:
+        """Decide once, whatever comes of it."""
+        memory = self._memory
+        current = self._round
+        mine = current.promised.pop(memory.me.node)
+        others = [current.promised[node] for node in self._preferred(current.promised)]
+        chain = arrange(mine, others, memory.majority)
+        if chain is None:
             self._fail(now, 0.0, 2)
             return None
-        if current.phase is Phase.PRE_VOTE:
-            return self._ballot(now, ())
-        return self._decide()
-
-    def _decide(self) -> View:
-        """Decide once: this node at the head, the voters behind it, the blank ones last: they must be
-        copied to before anything new can commit."""
-        current = self._round
-        others = [member for member in self._in_order(current.members) if member != self._memory.me]
-        voters = [m for m in others if current.standings[m.node] is not Standing.BLANK]
-        blanks = [m for m in others if current.standings[m.node] is Standing.BLANK]
         self._round = Round()
-        chain = (self._memory.me, *voters, *blanks)
-        return View(current.number, chain, self._memory.log.end.seq + 1)
+        return View(current.number, chain, memory.log.end.seq + 1)
+
+    def _preferred(self, nodes: dict[str, Candidate]) -> list[str]:
+        """The nodes in the order of the last chain, those that were outside of it behind."""
+        known = [node for node in self._order if node in nodes]
+        ensemble = self._memory.promise.ensemble
+        index = self._memory.index
+        return known + [
+            node for node in ensemble[index:] + ensemble[:index] if node in nodes and node not in known
+        ]
 
     def _in_order(self, members: dict[str, Member]) -> tuple[Member, ...]:
         """Members in the order of the ensemble, this node first."""
@@ -229,18 +307,32 @@ class Election:
         index = self._memory.index
         return tuple(members[node] for node in ensemble[index:] + ensemble[:index])
 
-    def _count(self, member: Member, standing: Standing) -> None:
-        self._round.members[member.node] = member
-        self._round.standings[member.node] = standing
+    def _account(self, now: int) -> Account:
+        return self._memory.account(self._peers.hears(now), now)
 
     def _fail(self, now: int, jitter: float, pauses: int) -> None:
         self._round = Round()
         heartbeat = self._memory.timing.heartbeat_ms
-        self._next_at = now + pauses * 2 * heartbeat + self._place_delay() + int(jitter * heartbeat)
+        self._next_at = now + pauses * heartbeat + self._place_delay() + int(jitter * heartbeat)
+
+    def _complain(self, now: int) -> None:
+        """Tell people, once, when too few of the nodes that are there may vote for a view."""
+        accounts = {each.member.node: each.presence.account for each in self._peers.heard(now)}
+        accounts[self._memory.me.node] = self._account(now)
+        blank = tuple(node for node, account in accounts.items() if not account.may_vote)
+        complaint = tuple(accounts), blank
+        if len(accounts) - len(blank) < self._memory.majority and complaint != self._complaint:
+            self._memory.notice("no-majority", heard=list(accounts), blank=list(blank))
+            self._complaint = complaint
 
     def _place_delay(self) -> int:
-        """Nodes begin one after the other, so that they rarely stand against each other."""
-        return self._memory.index * self._memory.timing.heartbeat_ms // 2
+        """Nodes begin one after the other, so that they rarely stand against each other: the successor
+        of the last head at once, whoever had no place in its chain last."""
+        me, nodes = self._memory.me.node, len(self._memory.promise.ensemble)
+        place = self._order.index(me) if me in self._order else nodes + self._memory.index
+        if not self._order:
+            place = self._memory.index + 1
+        return max(place - 1, 0) * self._memory.timing.heartbeat_ms // 2
 
     def _nonce(self) -> str:
         """Of this round of this life alone."""

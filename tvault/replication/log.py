@@ -40,6 +40,12 @@ class Log:
             return self._pending[seq - first_pending].position
         return self._journal.position(seq)
 
+    def held(self, seq: int) -> Position:
+        """The position of an entry that this journal holds."""
+        position = self.position(seq)
+        assert position is not None
+        return position
+
     def entries(self, after: int, max_bytes: int) -> Sequence[Entry]:
         """Entries that follow `after`: from memory where they are at hand, else from the journal.
 
@@ -106,6 +112,19 @@ class Log:
         self._cut_after = None
         self._pending.clear()
         self.durable = self.end
+
+    def forget_pending(self) -> None:
+        """What `take` gave was not written, and will not be: go back to what the disk holds.
+
+        What was counted as committed behind a cut, or in an entry not written, is not known to be what
+        this disk holds in its place.
+        """
+        self.committed = min(self.committed, self.durable.seq)
+        self._cut_after = None
+        self._pending.clear()
+        self._recent.clear()
+        self._recent_bytes = 0
+        self.durable = self.end = self._journal.last()
 
     def _remember(self, entry: Entry) -> None:
         self._recent[entry.seq] = entry

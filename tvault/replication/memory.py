@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections import deque
+from statistics import median
+
 import msgspec
 
+from tvault.replication.account import Account, Condition
 from tvault.replication.entry import Position
 from tvault.replication.log import Log
 from tvault.replication.messages import Message
-from tvault.replication.promise import Promise, Standing
+from tvault.replication.promise import KnownLife, Promise, Standing
 from tvault.replication.ready import Answer, Notice, Outgoing, Timing
 from tvault.replication.view import Member, majority
+
+WRITES_REMEMBERED = 16
+WRITES_REMEMBERED_MS = 5_000
+"""How many journal writes, and how old ones, tell how fast this node's disk is."""
 
 PER_BOOT = 1 << 32
 """Sessions and rounds are numbered on from `boot * PER_BOOT`, so that no two boots share a number."""
@@ -32,6 +40,7 @@ class Memory:
         self.timing = timing
         self.me = Member(promise.node, promise.incarnation)
         self.life = f"{promise.incarnation}/{promise.boot}"
+        self.condition = Condition.READY
         self.index = promise.ensemble.index(promise.node)
         self.others = tuple(node for node in promise.ensemble if node != promise.node)
         self.majority = majority(len(promise.ensemble))
@@ -42,11 +51,27 @@ class Memory:
         self.answers: list[Answer] = []
         self.notices: list[Notice] = []
         self._rounds = promise.boot * PER_BOOT
+        self._writes: deque[tuple[int, int]] = deque(maxlen=WRITES_REMEMBERED)
 
     @property
     def may_vote(self) -> bool:
         """Whether this node counts towards a majority."""
         return self.promise.standing is not Standing.BLANK
+
+    def account(self, hears: tuple[str, ...], now: int) -> Account:
+        """What this node says of itself, true once what is pending is durable."""
+        lately = [took for at, took in self._writes if now - at <= WRITES_REMEMBERED_MS]
+        return Account(
+            standing=self.promise.standing,
+            condition=self.condition,
+            last=self.log.end,
+            hears=hears,
+            persist_ms=int(median(lately)) if lately else 0,
+        )
+
+    def note_write(self, now: int, took_ms: int) -> None:
+        """A journal write took so long."""
+        self._writes.append((now, took_ms))
 
     def remember(
         self,
@@ -54,6 +79,7 @@ class Memory:
         promised: int | None = None,
         standing: Standing | None = None,
         mark: Position | None = None,
+        lives: dict[str, KnownLife] | None = None,
     ) -> None:
         """Change what is synced before the next late message; a promise never goes back."""
         promise = self.promise
@@ -64,6 +90,8 @@ class Memory:
             promise = msgspec.structs.replace(promise, standing=standing)
         if mark is not None:
             promise = msgspec.structs.replace(promise, mark=mark)
+        if lives is not None:
+            promise = msgspec.structs.replace(promise, lives=lives)
         if promise != self.promise:
             self.promise = promise
             self.promise_changed = True
@@ -73,6 +101,17 @@ class Memory:
         if position.seq > self.promise.mark.seq:
             self.promise = msgspec.structs.replace(self.promise, mark=position)
             self.mark_changed = True
+
+    def empty_outboxes(self) -> None:
+        """What was to be said and answered is done."""
+        for outbox in (self.early, self.late, self.answers, self.notices):
+            outbox.clear()
+
+    def take_back(self) -> None:
+        """What was to be said is not true: the write that it waited for failed.  Answers and notices
+        tell of what was durable before."""
+        self.early.clear()
+        self.late.clear()
 
     def new_round(self) -> int:
         """The number of a round of questions, which no earlier boot of this incarnation used, lest an

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from tvault.replication.account import Account
 from tvault.replication.entry import Entry, Position
 from tvault.replication.promise import Standing
 from tvault.replication.view import Member, View
@@ -58,8 +59,7 @@ class Promised(_Message, frozen=True, array_like=True, tag="promised"):
     """The sender has left its view, and will act for none below the envelope's.  From a blank node
     it counts for nothing but presence."""
 
-    standing: Standing
-    last: Position
+    account: Account
 
 
 class Refused(_Message, frozen=True, array_like=True, tag="refused"):
@@ -75,14 +75,62 @@ class Superseded(_Message, frozen=True, array_like=True, tag="superseded"):
     promised: int
 
 
-class Seek(_Message, frozen=True, array_like=True, tag="seek"):
-    """Which view is the newest that you take part in?"""
+class Part(msgspec.Struct, frozen=True, array_like=True):
+    """A member's part in a view.  `alive`: heartbeats go round in it; `open`: its barrier is committed;
+    `flows`: it could acknowledge a write now."""
+
+    view: View
+    alive: bool
+    open: bool
+    flows: bool
+
+
+class Presence(_Message, frozen=True, array_like=True, tag="presence"):
+    """To everyone, every heartbeat: the sender is there.
+
+    `part` is None for an outsider; `caught_up`: it lacked nothing a moment ago.
+    """
+
+    account: Account
+    promised: int
+    part: Part | None
+    committed: int
+    caught_up: bool
+
+
+class Challenge(_Message, frozen=True, array_like=True, tag="challenge"):
+    """Messages in your name come from a life that the sender does not know: is it the present one?"""
+
+    nonce: int
+
+
+class Present(_Message, frozen=True, array_like=True, tag="present"):
+    """The life in the envelope is the present one: it has received `nonce`."""
+
+    nonce: int
+
+
+class Doubted(_Message, frozen=True, array_like=True, tag="doubted"):
+    """The sender has heard of a later life of the receiver than the one named here: whoever lives it
+    stands on an older copy of its folder."""
+
+    incarnation: str
+    boot: int
+    life: str
 
 
 class NewView(_Message, frozen=True, array_like=True, tag="new-view"):
     """The view is decided, and its barrier is durable at its head."""
 
     view: View
+
+
+class Leave(_Message, frozen=True, array_like=True, tag="leave"):
+    """To the head: form the chain again without me."""
+
+
+class HandOver(_Message, frozen=True, array_like=True, tag="hand-over"):
+    """From a head that leaves to its successor: ask for a view at once."""
 
 
 class Sync(_Message, frozen=True, array_like=True, tag="sync"):
@@ -143,6 +191,35 @@ class Confirmed(_Message, frozen=True, array_like=True, tag="confirmed"):
     round: int
 
 
+class Learn(_Message, frozen=True, array_like=True, tag="learn"):
+    """From an outsider: what is committed behind the first of these places that you hold?"""
+
+    round: int
+    positions: tuple[Position, ...]
+
+
+class Learned(_Message, frozen=True, array_like=True, tag="learned"):
+    """Committed entries that follow `previous`, and how far the sender knows the journal committed."""
+
+    round: int
+    previous: Position
+    entries: tuple[Entry, ...]
+    committed: int
+
+
+class IndexAsk(_Message, frozen=True, array_like=True, tag="index-ask"):
+    """From an outsider: up to where must I know the journal, to miss nothing acknowledged by now?"""
+
+    round: int
+
+
+class Index(_Message, frozen=True, array_like=True, tag="index"):
+    """Up to here; confirmed after the question arrived."""
+
+    round: int
+    seq: int
+
+
 class Proposal(_Message, frozen=True, array_like=True, tag="proposal"):
     """To the head: order this command.  Between nodes, not for the replica.  `ticket` is the sender's,
     and means something to its present life alone: both come back in the outcome."""
@@ -169,8 +246,13 @@ Message = (
     | Promised
     | Refused
     | Superseded
-    | Seek
+    | Presence
+    | Challenge
+    | Present
+    | Doubted
     | NewView
+    | Leave
+    | HandOver
     | Sync
     | Append
     | Ack
@@ -178,16 +260,21 @@ Message = (
     | HeartbeatReturn
     | Confirm
     | Confirmed
+    | Learn
+    | Learned
+    | IndexAsk
+    | Index
     | Proposal
     | Outcome
 )
 
 
 class Envelope(msgspec.Struct, frozen=True, array_like=True):
-    """A message with its sender's node, incarnation and boot, and the view that it belongs to."""
+    """A message with its sender's node, incarnation, boot and life, and the view that it belongs to."""
 
     sender: str
     incarnation: str
     boot: int
+    life: str
     view: int
     message: Message

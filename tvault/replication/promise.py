@@ -22,14 +22,25 @@ class Standing(IntEnum):
     VOTER = 2
 
 
+class KnownLife(msgspec.Struct, frozen=True, array_like=True):
+    """The latest life that a node has heard of another one, and the incarnations before it."""
+
+    incarnation: str
+    boot: int
+    life: str
+    past: tuple[str, ...] = ()
+
+
 class Promise(msgspec.Struct, frozen=True, kw_only=True):
     """The content of the promise file.
 
     `incarnation` changes whenever the node's memory was lost or put aside; `boot` rises with every
-    start.  `promised` never falls.  `mark` is the journal's end that the node last acknowledged: it
-    may lag the journal, never lead it, and is lowered and synced before any cut below it.  `keys` is the
-    fingerprint of the token key that the journal was filled under.
-    `set_aside`: files were put aside in this folder, so the node never takes part in a founding.
+    start, and `life` is drawn anew.  Two lives of one boot betray a folder that was put back from a
+    copy: `lives` is what this node has heard of the others, so that it notices.  `promised` never
+    falls.  `mark` is the journal's end that the node last acknowledged: it may lag the journal, never
+    lead it, and is lowered and synced before any cut below it.  `keys` is the fingerprint of the token
+    key that the journal was filled under.  `set_aside`: files were put aside in this folder, so the
+    node never takes part in a founding.
     """
 
     cluster: str
@@ -38,12 +49,14 @@ class Promise(msgspec.Struct, frozen=True, kw_only=True):
     keys: str
     incarnation: str
     boot: int = 0
+    life: str = ""
     standing: Standing = Standing.BLANK
     set_aside: bool = False
     promised: int = 0
     mark: Position = ORIGIN
+    lives: dict[str, KnownLife] = {}
 
 
-def with_boot(promise: Promise) -> Promise:
-    """The promise of a node that starts once more."""
-    return msgspec.structs.replace(promise, boot=promise.boot + 1)
+def with_boot(promise: Promise, life: str) -> Promise:
+    """The promise of a node that starts once more, under a name that no other start has."""
+    return msgspec.structs.replace(promise, boot=promise.boot + 1, life=life)

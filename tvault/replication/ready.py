@@ -16,7 +16,7 @@ class Timing:
     view; heartbeats run every `heartbeat_ms`."""
 
     heartbeat_ms: int = 100
-    suspect_ms: int = 800
+    suspect_ms: int = 1500
 
     @property
     def round_ms(self) -> int:
@@ -35,11 +35,12 @@ class Outgoing:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a ticket was waiting for: the entry committed at `seq`, the confirmation given, or the
-    promise that neither will come in this view (`lost`: the outcome is unknown)."""
+    """What a ticket was waiting for: the entry committed at `seq`, the confirmation given, the `seq` up
+    to which an outsider must know the journal before it looks (`index`), or the word that none of
+    these will come (`lost`: the outcome is unknown)."""
 
     ticket: int
-    result: Literal["committed", "confirmed", "lost"]
+    result: Literal["committed", "confirmed", "index", "lost"]
     seq: int = 0
 
 

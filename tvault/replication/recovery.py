@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import msgspec
-
 from tvault.replication.entry import ORIGIN, Journal
 from tvault.replication.promise import Promise, Standing, with_boot
 
@@ -38,15 +36,16 @@ def recover(
     """Decide what this node's memory is worth.
 
     `found` is the content of the promise file, None when there is none or it cannot be read; `damaged`
-    says what cannot be read, if anything.  `incarnation` is a new one, used if the memory is doubtful.
-    The node then is blank: it counts for nothing until a view that holds it has committed its barrier.
+    says what cannot be read, if anything.  `incarnation` was never used before: it names this life, and
+    the incarnation if the memory is doubtful.  The node then is blank: it counts for nothing until a
+    view that holds it has committed its barrier.
     Raises `ForeignFolder`.
     """
     if found is not None:
         refuse_foreign(found, identity)
     why = damaged or _doubt(found, journal)
     if found is not None and why is None:
-        return Recovered(with_boot(found))
+        return Recovered(with_boot(found, incarnation))
     if why is None and found is None:
         return Recovered(_blank(identity, incarnation, set_aside=False))
     return Recovered(_blank(identity, incarnation, set_aside=True), set_aside=why)
@@ -87,4 +86,4 @@ def _blank(identity: Identity, incarnation: str, *, set_aside: bool) -> Promise:
         standing=Standing.BLANK,
         set_aside=set_aside,
     )
-    return msgspec.structs.replace(promise, boot=1)
+    return with_boot(promise, incarnation)

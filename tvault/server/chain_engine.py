@@ -2,15 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
 
 from tvault.engine import EpochRefused, StaleEpoch, TokensExist, Written
 from tvault.errors import VaultError
 from tvault.model.commands import Command, Mint, Rotate
 from tvault.model.records import Places
 from tvault.ordering import Declined, Verdict
-from tvault.server.node import Node
+from tvault.replication.account import Condition
+from tvault.replication.state import State
+from tvault.store.failures import JournalDamaged, StoreBroken, StoreClosed
 from tvault.store.ports import Store
+
+CONFIRMED = -1
+"""The vantage of an outsider that knows the journal as far as a member has confirmed it."""
+
+LOOK_AGAIN_SECONDS = 0.25
+"""How long a row that is not committed is waited for before it is looked at again: a new view may have
+cut it."""
+
+BEHIND_SECONDS = 1.0
+"""How long an outsider may take to know what others have committed; one that takes longer is far behind,
+and another node is to be asked."""
+
+T = TypeVar("T")
+
+
+class Desk(Protocol):
+    """What the engine needs of a node: see `server.node.Node`."""
+
+    @property
+    def state(self) -> State:
+        """What the node said of itself last."""
+
+    @property
+    def committed(self) -> int:
+        """How far the journal is known to be committed."""
+
+    @property
+    def can_write(self) -> bool:
+        """Whether the node can take writes now."""
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether there has been no chain for so long that to wait for one is idle."""
+
+    def submit(self, command: Command, deadline: float) -> Verdict | None:
+        """The verdict on a command, None when the deadline passed first."""
+
+    def confirm(self, looked_in: int, deadline: float) -> bool:
+        """Whether a round that began after the call confirmed this view."""
+
+    def ask_index(self, deadline: float) -> int | None:
+        """Up to which entry an outsider must know the journal."""
+
+    def wait_for(self, seq: int, deadline: float) -> bool:
+        """Whether the entry was known to be committed before the deadline."""
+
+    def wait_for_chain(self, deadline: float) -> bool:
+        """Whether there was, after a moment, a chain that takes writes."""
+
+    def wait_for_vantage(self, deadline: float) -> bool:
+        """Whether there was, after a moment, somebody who could confirm a read."""
+
+    def doubt_files(self, why: str) -> None:
+        """What was read from the disk is not what was written there."""
 
 
 class ChainEngine:
@@ -18,73 +76,137 @@ class ChainEngine:
 
     A row that is found is an answer only once it is committed.  Whether it is, is judged by what was
     known *before* the look: an uncommitted entry may be cut, and another committed in its place.
+
+    A change of the chain costs a request time, not its answer: whatever is safe to do again is done
+    again until the deadline.
     """
 
-    def __init__(self, node: Node, store: Store) -> None:
+    def __init__(self, node: Desk, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
         self._node = node
         self._store = store
+        self._clock = clock
 
     def mint(self, command: Mint, deadline: float) -> Written | StaleEpoch | TokensExist:
-        verdict = self._submit(command, deadline)
+        verdict, is_unsure = self._submit(command, deadline, is_repeatable=True)
+        if is_unsure and isinstance(verdict, StaleEpoch):
+            raise _unknown()
+        if is_unsure and isinstance(verdict, TokensExist):
+            return TokensExist(verdict.seq, is_perhaps_own=True)
         if isinstance(verdict, Written | StaleEpoch | TokensExist):
             return verdict
         raise _out_of_place(verdict)
 
     def rotate(self, command: Rotate, deadline: float) -> Written | EpochRefused:
-        verdict = self._submit(command, deadline)
+        verdict, _ = self._submit(command, deadline, is_repeatable=False)
         if isinstance(verdict, Written | EpochRefused):
             return verdict
         raise _out_of_place(verdict)
 
     def look_up(self, owner: str, epoch: int, digests: Sequence[bytes], deadline: float) -> Places:
+        began = self._clock()
         while True:
             committed = self._node.committed
-            places = self._store.find(owner, epoch, digests)
+            places = self._read(lambda: self._store.find(owner, epoch, digests))
             if places.seq <= committed:
                 return places
-            self.wait_for(places.seq, deadline)
+            self._wait_a_little(places.seq, began, deadline)
 
     def hint_epoch(self, owner: str) -> int:
         return self._store.newest_epoch(owner)[0]
 
     def read_epoch(self, owner: str, deadline: float) -> int:
+        began = self._clock()
+        vantage = self.vantage()
         while True:
-            vantage, committed = self.vantage(), self._node.committed
+            committed = self._node.committed
             epoch, seq = self._store.newest_epoch(owner)
-            if seq <= committed:
-                self.confirm(vantage, deadline)
+            if seq > committed:
+                self._wait_a_little(seq, began, deadline)
+                continue
+            again = self.confirm(vantage, deadline)
+            if again is None:
                 return epoch
-            self.wait_for(seq, deadline)
+            vantage = again
 
     def vantage(self) -> int:
         return self._node.state.readable
 
-    def confirm(self, vantage: int, deadline: float) -> None:
-        if not self._node.confirm(vantage, deadline):
-            raise VaultError(
-                "unavailable", "This node cannot confirm now that its answer is up to date; try again."
-            )
+    def confirm(self, vantage: int, deadline: float) -> int | None:
+        if vantage == CONFIRMED or (vantage and self._node.confirm(vantage, deadline)):
+            return None
+        while not self._node.is_cut_off and self._node.wait_for_vantage(deadline):
+            state = self._node.state
+            if state.readable:
+                return state.readable
+            if state.condition is Condition.FULL:
+                break
+            seq = self._node.ask_index(deadline)
+            if seq is not None:
+                if self._node.wait_for(seq, min(deadline, self._clock() + BEHIND_SECONDS)):
+                    return CONFIRMED
+                break
+        raise VaultError(
+            "unavailable", "This node cannot confirm now that its answer is up to date; try another one."
+        )
 
     def wait_for(self, seq: int, deadline: float) -> None:
-        if not self._node.wait_for(seq, deadline):
-            raise VaultError("unavailable", "The chain did not commit in time; try again.")
+        began, view = self._clock(), self._node.state.view
+        while self._node.state.view == view:
+            if self._wait_a_little(seq, began, deadline):
+                return
 
     def can_write(self) -> bool:
-        return self._node.state.can_write
+        return self._node.can_write
 
     def is_degraded(self) -> bool:
+        return self._node.state.degraded
+
+    def _submit(self, command: Command, deadline: float, *, is_repeatable: bool) -> tuple[Verdict, bool]:
+        """The verdict on a command, and whether an earlier try may have been ordered all the same.  It
+        is sent again when the chain changed, if it is certain that nothing was ordered, or if it does
+        no harm to order it twice."""
+        is_unsure = False
+        while True:
+            verdict = self._node.submit(command, deadline)
+            if verdict is None:
+                raise _unknown()
+            if not isinstance(verdict, Declined):
+                return verdict, is_unsure
+            is_unsure |= not verdict.nothing_ordered
+            may_repeat = is_repeatable or verdict.nothing_ordered
+            is_passing = verdict.code == "unavailable" and verdict.is_passing
+            if not (may_repeat and is_passing and self._node.wait_for_chain(deadline)):
+                raise _unknown() if is_unsure else VaultError(verdict.code, verdict.detail)
+
+    def _wait_a_little(self, seq: int, began: float, deadline: float) -> bool:
+        """Whether the entry has come to be known as committed.  Raises `VaultError` `unavailable` when
+        to wait longer is idle; `began` is when the request began to wait."""
+        if self._node.wait_for(seq, min(deadline, self._clock() + LOOK_AGAIN_SECONDS)):
+            return True
+        now, state = self._clock(), self._node.state
+        if state.role == "outside" and state.can_write:
+            is_full = state.condition is Condition.FULL
+            if is_full or now - began >= BEHIND_SECONDS:
+                raise VaultError("unavailable", "This node is behind the chain; try another one.")
+        if self._node.is_cut_off or now >= deadline:
+            raise VaultError("unavailable", "The chain did not commit in time; try again.")
         return False
 
-    def _submit(self, command: Command, deadline: float) -> Verdict:
-        verdict = self._node.submit(command, deadline)
-        if verdict is None:
-            raise VaultError(
-                "unavailable",
-                "The write was not acknowledged in time; its outcome is unknown; try again.",
-            )
-        if isinstance(verdict, Declined):
-            raise VaultError(verdict.code, verdict.detail)
-        return verdict
+    def _read(self, look: Callable[[], T]) -> T:
+        """What a look at the disk gives.  When it shows damage the node has to know."""
+        try:
+            return look()
+        except (JournalDamaged, StoreBroken) as damage:
+            self._node.doubt_files(str(damage))
+            raise VaultError("unavailable", "This node's disk is damaged; try another node.") from damage
+        except StoreClosed:
+            raise VaultError("unavailable", "The node is stopping; try another one.") from None
+
+
+def _unknown() -> VaultError:
+    return VaultError(
+        "unavailable", "The write was not acknowledged in time; its outcome is unknown; try again."
+    )
 
 
 def _out_of_place(verdict: Verdict) -> VaultError:

@@ -35,8 +35,21 @@ class Detokenizer:
         by_epoch: dict[int, list[int]] = {}
         for position, token in enumerate(parsed):
             by_epoch.setdefault((token or _DECOY)[0], []).append(position)
-        vantage = self._engine.vantage()
-        values: list[Value | None] = [None] * len(texts)
+        vantage: int | None = self._engine.vantage()
+        while vantage is not None:
+            values = self._look(owner, parsed, by_epoch, deadline)
+            vantage = self._engine.confirm(vantage, deadline) if None in values else None
+        return values
+
+    def _look(
+        self,
+        owner: str,
+        parsed: Sequence[tuple[int, bytes] | None],
+        by_epoch: dict[int, list[int]],
+        deadline: float,
+    ) -> list[Value | None]:
+        """What is there of these tokens: one look for each epoch."""
+        values: list[Value | None] = [None] * len(parsed)
         # The newest epoch first: an epoch gets no tokens once a later one has begun, so what is found
         # and what is missed could have been so at one moment.
         for epoch, positions in sorted(by_epoch.items(), reverse=True):
@@ -50,6 +63,4 @@ class Detokenizer:
             for at, canonical in zip(found, canonicals, strict=True):
                 if parsed[positions[at]] is not None:
                     values[positions[at]] = decode_value(canonical)
-        if None in values:
-            self._engine.confirm(vantage, deadline)
         return values

@@ -4,33 +4,53 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from uuid import uuid4
 
+import msgspec
+
 from tvault.errors import VaultError
-from tvault.replication.promise import Promise
+from tvault.replication.promise import Promise, Standing
 from tvault.replication.recovery import ForeignFolder, Identity, recover, refuse_foreign
-from tvault.store.failures import PromiseDamaged, StoreBroken
+from tvault.store.failures import PromiseDamaged, StoreBroken, StoreFull
 from tvault.store.folders import sync_folder
-from tvault.store.ports import StoreViolation
+from tvault.store.ports import Store, StoreViolation
 from tvault.store.promise import PromiseFile
 from tvault.store.sqlite import FILE_NAME, SqliteStore
 
 PROMISE_FILE = "promise"
 LOCK_FILE = "lock"
 ASIDE = "set-aside-"
+STAMP = "%Y%m%dT%H%M%S.%fZ"
+DOUBTFUL = "doubtful"
+"""A file that says why the node that used the folder last could not trust what is in it."""
+
+_REASON_BYTES = 1000
+
+
+REASON = "why"
+"""A file beside what was set aside: why it was."""
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A folder in use: what the node starts with, and why something was set aside, if it was."""
+    """A folder in use: what the node starts with, why something was set aside, if it was, and when and
+    why that was done last in the life of this folder.
+
+    `doubt` notes durably, with its reason, that what is in the folder is not to be trusted: it is set
+    aside when the folder is opened next.  Raises `OSError`.
+    """
 
     promise: Promise
     promise_file: PromiseFile
-    store: SqliteStore
+    store: Store
     set_aside: str | None
+    last_set_aside: str | None
+    doubt: Callable[[str], None]
 
 
 class DataFolder:
@@ -55,12 +75,13 @@ class DataFolder:
     def open(self, identity: Identity, cache_mib: int) -> Opened:
         """Read what is there; set it aside and begin blank if it is damaged."""
         promise_file = PromiseFile(self._path / PROMISE_FILE)
+        doubt = self._read_doubt()
         found, damaged = self._read_promise(promise_file, identity)
         interrupted = self._interrupted(found)
         store, broken = self._read_journal(cache_mib)
         recovered = recover(
             found,
-            damaged=damaged or broken or interrupted,
+            damaged=doubt or damaged or broken or interrupted,
             journal=store,
             identity=identity,
             incarnation=uuid4().hex,
@@ -68,19 +89,58 @@ class DataFolder:
         if recovered.set_aside is not None:
             store.close()
             promise_file.close()
-            self._set_aside(FILE_NAME, PROMISE_FILE)
+            self._set_aside(recovered.set_aside, FILE_NAME, PROMISE_FILE, DOUBTFUL)
             promise_file = PromiseFile(self._path / PROMISE_FILE)
             store = SqliteStore(self._path, cache_mib=cache_mib)
             found = None
-        if found is None:
-            promise_file.create(recovered.promise)
-        else:
-            promise_file.write(recovered.promise, sync=True)
-        return Opened(recovered.promise, promise_file, store, recovered.set_aside)
+        try:
+            if found is None:
+                promise_file.create(recovered.promise)
+            else:
+                promise_file.write(recovered.promise, sync=True)
+        except StoreFull:
+            store.close()
+            promise_file.close()
+            raise self._unusable("cannot be written: the disk is full") from None
+        promise = recovered.promise
+        last = self.last_set_aside() if promise.set_aside else None
+        return Opened(promise, promise_file, store, recovered.set_aside, last, self._doubt)
+
+    def glance(self, identity: Identity) -> Promise | None:
+        """What the promise file says, None when there is none or it is damaged.  Changes nothing."""
+        promise_file = PromiseFile(self._path / PROMISE_FILE)
+        try:
+            return self._read_promise(promise_file, identity)[0]
+        finally:
+            promise_file.close()
+
+    def accept_loss(self, opened: Opened) -> None:
+        """Let a blank node vote again, with the journal that it has: whatever it has forgotten of its
+        votes and its journal will be missed by nobody.  For an operator to decide."""
+        promise = msgspec.structs.replace(opened.promise, standing=Standing.VOTER)
+        opened.promise_file.write(promise, sync=True)
+
+    def _doubt(self, why: str) -> None:
+        """That the file is there counts, more than what it says: a full disk has no room for that."""
+        marker = os.open(self._path / DOUBTFUL, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            with suppress(OSError):
+                os.write(marker, why.encode()[:_REASON_BYTES])
+            os.fsync(marker)
+        finally:
+            os.close(marker)
+        sync_folder(self._path)
 
     def close(self) -> None:
         """Let another process have the folder."""
         os.close(self._lock)
+
+    def _read_doubt(self) -> str | None:
+        try:
+            text = (self._path / DOUBTFUL).read_bytes()[:_REASON_BYTES]
+        except FileNotFoundError:
+            return None
+        return text.decode("utf-8", "replace") or "it was found damaged"
 
     def _read_promise(
         self, promise_file: PromiseFile, identity: Identity
@@ -108,19 +168,36 @@ class DataFolder:
         try:
             return SqliteStore(self._path, cache_mib=cache_mib), None
         except (StoreViolation, StoreBroken) as error:
-            self._set_aside(FILE_NAME)
-            return SqliteStore(self._path, cache_mib=cache_mib), f"the journal is damaged: {error}"
+            why = f"the journal is damaged: {error}"
+            self._set_aside(why, FILE_NAME)
+            return SqliteStore(self._path, cache_mib=cache_mib), why
 
-    def _set_aside(self, *names: str) -> None:
+    def last_set_aside(self) -> str | None:
+        """When files were set aside last, and why."""
+        latest = max(self._path.glob(ASIDE + "*"), key=lambda aside: aside.name, default=None)
+        if latest is None:
+            return None
+        told = latest.name.removeprefix(ASIDE)
+        with suppress(ValueError):
+            when = datetime.strptime(told, STAMP).replace(tzinfo=timezone.utc)
+            told = f"{when:%Y-%m-%dT%H:%M:%SZ}"
+        with suppress(OSError):
+            told += ": " + (latest / REASON).read_text(encoding="utf-8", errors="replace")
+        return told
+
+    def _set_aside(self, why: str, *names: str) -> None:
         """Move the files that begin with one of `names` to a folder of their own: what is doubtful is
         kept for people, and trusted by nobody."""
-        stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%fZ")
+        stamp = datetime.now(timezone.utc).strftime(STAMP)
         aside = self._path / f"{ASIDE}{stamp}"
         aside.mkdir(mode=0o700)
         sync_folder(self._path)  # whatever happens from here on, the folder tells of it
-        for file in sorted(self._path.iterdir()):
+        # The doubt goes last: while anything doubtful is here, so is the file that says so.
+        for file in sorted(self._path.iterdir(), key=lambda file: file.name == DOUBTFUL):
             if file.name.startswith(names):
                 file.rename(aside / file.name)
+        with suppress(OSError):
+            (aside / REASON).write_text(why, encoding="utf-8")
         sync_folder(aside)
         sync_folder(self._path)
 

@@ -44,6 +44,9 @@ closed.  Closing at once resets it, and a client that is still sending never see
 ABANDON: Final = "tvault.abandon"
 """In the environment of a request: a function after which nothing more is read of its connection."""
 
+HANG_UP: Final = "tvault.hang_up"
+"""In the environment of a request: a function for another thread, after which nothing more comes."""
+
 _NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
@@ -233,7 +236,13 @@ class _Gateway(cheroot.wsgi.Gateway_10):
         if self.req.chunked_read:
             environ["wsgi.input"] = ChunkedBody(self.req.conn.rfile)
         environ[ABANDON] = self._abandon
+        environ[HANG_UP] = self._hang_up
         return environ
+
+    def _hang_up(self) -> None:
+        """Whoever reads of the connection finds its end."""
+        with contextlib.suppress(OSError):
+            self.req.conn.socket.shutdown(socket.SHUT_RD)
 
     def _abandon(self) -> None:
         """Close the connection after the answer, whatever the other side still sends."""

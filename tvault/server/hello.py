@@ -22,7 +22,8 @@ HEADER = "Tvault-Hello"
 class Hello(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A node's name and life, and what all nodes must have in common.
 
-    `keys` is the fingerprint of the token key, `fields` a digest of the configured paths.
+    `keys` is the fingerprint of the token key, `fields` a digest of the configured paths.  `owners`, a
+    digest of the owners' names, may differ for a while, so that a rolling restart can add one.
     """
 
     cluster: str
@@ -32,6 +33,8 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     node: str
     incarnation: str
     boot: int
+    life: str
+    owners: str
     format: int = FORMAT
 
     def refusal(self, other: Hello) -> str | None:
@@ -50,9 +53,9 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return None
 
 
-def digest_of_fields(paths: Iterable[str]) -> str:
-    """Equal for equal lists of field paths, in whatever order they were configured."""
-    text = json.dumps(sorted(paths))
+def digest_of_names(names: Iterable[str]) -> str:
+    """Equal for equal lists of field paths or owners, in whatever order they were configured."""
+    text = json.dumps(sorted(names))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

@@ -12,9 +12,11 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from itertools import count
 from random import SystemRandom
-from typing import Protocol
+from typing import Literal, Protocol
 
 from tvault.events import EventLog
 from tvault.model.commands import Command
@@ -22,14 +24,16 @@ from tvault.model.rules import Judge
 from tvault.ordering import Declined, Ordering, Verdict
 from tvault.replication.memory import ProtocolViolation
 from tvault.replication.messages import Envelope, Message, Outcome, Proposal
-from tvault.replication.promise import Promise
 from tvault.replication.ready import Answer, Outgoing, Ready, Timing
 from tvault.replication.replica import Replica
 from tvault.replication.state import State
+from tvault.server.disk import Disk
+from tvault.server.folder import Opened
 from tvault.server.framing import describe_failure
-from tvault.store.failures import StoreFailure
-from tvault.store.ports import Store, StoreViolation
-from tvault.store.promise import PromiseFile
+from tvault.server.health import complaint_of
+from tvault.server.outlook import Outlook
+from tvault.store.failures import JournalDamaged, StoreBroken, StoreFailure, StoreFull
+from tvault.store.ports import StoreViolation
 
 INBOX_ITEMS = 4096
 """Work that may wait for the node's thread; beyond it senders wait, and clients are told so."""
@@ -37,9 +41,30 @@ INBOX_ITEMS = 4096
 BATCH_ITEMS = 256
 """Work taken before the outcome is carried out: what is persisted together shares one sync."""
 
+POST_SECONDS = 0.5
+"""How often a sender that waits for room looks whether the node is still there."""
+
+PATIENCE_TIMES = 3
+"""With no live chain for so many times `suspect_ms`, requests are refused at once."""
+
+CONFIRM_SECONDS = 0.25
+"""How long a confirmation is waited for all the same."""
+
+_STOPPING = Declined(
+    "unavailable", "The node is stopping; try another one.", nothing_ordered=False, is_passing=False
+)
+
 _log = logging.getLogger("tvault.node")
 
 Slot = queue.SimpleQueue[Verdict | Answer | None]
+
+
+Told = Literal["left", "ended"]
+"""What becomes of a node: nothing relies on it any more; it has stopped by itself."""
+
+
+class FilesDoubtful(Exception):
+    """What is on this node's disk cannot be trusted: set it aside, and begin anew."""
 
 
 class Links(Protocol):
@@ -50,23 +75,25 @@ class Links(Protocol):
 
 
 class Node:
-    """Runs the replica of `promise` over `store` and `promise_file` until it is stopped or must stop.
+    """Runs the replica over the files of its folder until it is stopped or must stop.
 
-    `failure` says why it stopped by itself: the disk failed, or what must never happen happened.
+    `failure` says why it stopped by itself: the disk failed, or what must never happen happened.  Then
+    `is_doubtful` tells whether its files are noted down as not to be trusted: it can begin anew.
     """
 
     def __init__(
         self,
-        promise: Promise,
-        promise_file: PromiseFile,
-        store: Store,
+        opened: Opened,
         timing: Timing,
         judge: Judge,
         events: EventLog,
+        tell: Callable[[Told], None] = lambda _: None,
     ) -> None:
-        self._promise_file = promise_file
-        self._store = store
+        promise, store = opened.promise, opened.store
+        self._disk = Disk(opened)
+        self._note_doubt = opened.doubt
         self._events = events
+        self._tell = tell
         self._dice = SystemRandom()
         self._links: Links | None = None
         self._inbox: queue.Queue[Callable[[], None]] = queue.Queue(INBOX_ITEMS)
@@ -79,21 +106,39 @@ class Node:
         self._ordering = Ordering(
             promise.node, self._replica, judge, self._ticket, self._send, self._resolve
         )
-        self._state = self._replica.state()
+        patience_s = PATIENCE_TIMES * timing.suspect_ms / 1000
+        self._outlook = Outlook(self._replica.state(), patience_s)
+        self._is_leaving = False
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="node", daemon=True)
-        self.stopped = threading.Event()
         self.failure: str | None = None
+        self.is_doubtful = False
+        self.complaint: str | None = None
 
     @property
     def state(self) -> State:
         """What the node said of itself after its last step.  Any thread."""
-        return self._state
+        return self._outlook.state
 
     @property
     def committed(self) -> int:
         """How far the journal is known to be committed.  Any thread."""
-        return self._state.committed
+        return self._outlook.state.committed
+
+    @property
+    def can_write(self) -> bool:
+        """Whether this node can take writes now.  Any thread."""
+        return self._outlook.can_write
+
+    @property
+    def silent_s(self) -> float:
+        """For how long the node's thread has been busy with one step.  Any thread."""
+        return self._outlook.silent_s
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether there has been no chain for so long that requests are refused.  Any thread."""
+        return self._outlook.is_cut_off
 
     def start(self, links: Links) -> None:
         """Begin to take part."""
@@ -109,25 +154,54 @@ class Node:
 
     def deliver(self, envelope: Envelope) -> None:
         """A message from another node; waits while the inbox is full, which slows the sender down."""
-        self._inbox.put(lambda: self._take(envelope))
+        self._post(lambda: self._take(envelope))
 
     def link_lost(self, node: str) -> None:
         """The connection to a node broke, and with it what was under way."""
-        self._inbox.put(lambda: self._ordering.on_link_lost(node))
+        self._post(lambda: self._ordering.on_link_lost(node))
+
+    def unreachable(self, node: str) -> None:
+        """The port of a node refuses connections: its process is gone."""
+        self._post(lambda: self._replica.unreachable(node))
+
+    def doubt_files(self, why: str) -> None:
+        """Something read from this node's disk was not what was written there."""
+        self._post(partial(self._raise_doubt, why))
+
+    def leave(self) -> None:
+        """Hand over what relies on this node; `left` is told once nothing does."""
+        self._post(self._begin_to_leave)
+
+    def wait_for_chain(self, deadline: float) -> bool:
+        """Wait a moment, then until this node hears of a chain that takes writes.  False at the
+        deadline, and at once when there has been none for so long that waiting is idle."""
+        return self._outlook.wait_until(lambda state: state.can_write, deadline)
+
+    def wait_for_vantage(self, deadline: float) -> bool:
+        """As `wait_for_chain`, but until there is somebody who could confirm a read."""
+        return self._outlook.wait_until(lambda state: state.readable > 0 or state.can_write, deadline)
+
+    def ask_index(self, deadline: float) -> int | None:
+        """For an outsider: up to which entry it must know the journal, confirmed by a member after the
+        call; None when no member said so."""
+        ticket, slot = self._new_slot()
+        answer = self._wait(ticket, slot, lambda: self._replica.ask_index(ticket), deadline)
+        return answer.seq if isinstance(answer, Answer) and answer.result == "index" else None
 
     def submit(self, command: Command, deadline: float) -> Verdict | None:
         """Have the command ordered; its verdict, or None when the deadline passed first."""
         ticket, slot = self._new_slot()
         verdict = self._wait(ticket, slot, lambda: self._ordering.submit(ticket, command), deadline)
         if verdict is None:
-            self._inbox.put(lambda: self._ordering.forget(ticket))
+            self._post(lambda: self._ordering.forget(ticket))
         return None if isinstance(verdict, Answer) else verdict
 
     def confirm(self, looked_in: int, deadline: float) -> bool:
         """Whether a round that began after the call confirmed, before the deadline, that the view
         `looked_in` is the newest: `state.readable` from before the look."""
         ticket, slot = self._new_slot()
-        answer = self._wait(ticket, slot, lambda: self._replica.confirm(ticket, looked_in), deadline)
+        until = self._outlook.sensible(deadline, CONFIRM_SECONDS)
+        answer = self._wait(ticket, slot, lambda: self._replica.confirm(ticket, looked_in), until)
         return isinstance(answer, Answer) and answer.result == "confirmed"
 
     def wait_for(self, seq: int, deadline: float) -> bool:
@@ -136,9 +210,16 @@ class Node:
             return True
         ticket, slot = self._new_slot()
         waiter = (seq, ticket, slot)
-        return (
-            self._wait(ticket, slot, lambda: heapq.heappush(self._waiters, waiter), deadline) is not None
-        )
+        known = self._wait(ticket, slot, lambda: heapq.heappush(self._waiters, waiter), deadline)
+        return isinstance(known, Answer)
+
+    def _post(self, work: Callable[[], None]) -> None:
+        """Wait for room in the inbox, but not of a node that has ended."""
+        is_in = False
+        while not (is_in or self._outlook.has_ended):
+            with suppress(queue.Full):
+                self._inbox.put(work, timeout=POST_SECONDS)
+                is_in = True
 
     def _new_slot(self) -> tuple[int, Slot]:
         ticket, slot = next(self._tickets), Slot()
@@ -150,6 +231,8 @@ class Node:
     ) -> Verdict | Answer | None:
         try:
             self._inbox.put(work, timeout=max(0.0, deadline - time.monotonic()))
+            if self._outlook.has_ended:
+                return _STOPPING
             return slot.get(timeout=max(0.0, deadline - time.monotonic()))
         except (queue.Full, queue.Empty):
             return None
@@ -161,14 +244,29 @@ class Node:
     def _run(self) -> None:
         try:
             self._loop()
+        except (StoreBroken, JournalDamaged, FilesDoubtful) as error:
+            self._doubt(str(error))
         except (StoreFailure, StoreViolation, ProtocolViolation, OSError) as error:
             self._fail(str(error))
         except Exception as error:  # noqa: BLE001  a fault of the program: stop, keep the files
             self._fail(describe_failure(error))
         finally:
+            self._outlook.end()
             for ticket in list(self._slots):
-                self._resolve(ticket, Declined("unavailable", "The node is stopping; try another one."))
-            self.stopped.set()
+                self._resolve(ticket, _STOPPING)
+            self._tell("ended")
+
+    def _doubt(self, why: str) -> None:
+        """Note that the files are not to be trusted, before anything can come between: another start
+        would believe them."""
+        _log.error("the node's files are not to be trusted: %s", why)
+        self._events.record("doubtful", why=why)
+        try:
+            self._note_doubt(why)
+        except OSError as error:
+            self._fail(f"its files are damaged ({why}), and that cannot be noted: {error.strerror}")
+        else:
+            self.failure, self.is_doubtful = why, True
 
     def _fail(self, why: str) -> None:
         self.failure = why
@@ -180,9 +278,13 @@ class Node:
         while not self._stopping:
             self._take_work(max(0.0, next_tick - time.monotonic()))
             if time.monotonic() >= next_tick:
+                if self._disk.has_room_again():
+                    self._replica.disk_has_room()
+                self._disk.rest(self._outlook.state.committed)
                 self._replica.tick(_now_ms(), self._dice.random())
                 next_tick = time.monotonic() + self._tick_s
             self._carry_all_out()
+        self._disk.rest(self._outlook.state.committed, is_end=True)
 
     def _take_work(self, timeout: float) -> None:
         try:
@@ -209,27 +311,46 @@ class Node:
                 self._carry_out(ready)
             elif not self._ordering.gather():
                 break
-        self._state = self._replica.state()
-        while self._waiters and self._waiters[0][0] <= self._state.committed:
-            _, _, slot = heapq.heappop(self._waiters)
-            slot.put(Answer(0, "committed"))
+        self._publish()
+        if self._replica.doubt is not None:
+            raise FilesDoubtful(self._replica.doubt)
 
     def _carry_out(self, ready: Ready) -> None:
         """In the order that `Ready` states."""
         self._send_all(ready.early)
-        if ready.promise is not None:
-            self._promise_file.write(ready.promise, sync=True)
-        if ready.touches_journal:
-            self._store.write(ready.cut_after, ready.entries, ready.committed)
-        if ready.mark is not None:
-            self._promise_file.write(ready.mark, sync=ready.sync_mark)
-        self._store.settle(ready.committed)
+        try:
+            took_ms = self._disk.keep(ready)
+        except StoreFull:
+            self._replica.disk_full(ready)
+            return
         self._send_all(ready.late)
-        self._replica.advance(ready)
+        self._replica.advance(ready, took_ms)
         for answer in ready.answers:
             self._answer(answer)
         for notice in ready.notices:
             self._events.record(notice.event, **notice.details)
+            if notice.event == "no-majority":
+                self.complaint = complaint_of(notice)
+
+    def _publish(self) -> None:
+        state = self._replica.state()
+        self._outlook.publish(state)
+        if state.can_write:
+            self.complaint = None
+        while self._waiters and self._waiters[0][0] <= state.committed:
+            _, _, slot = heapq.heappop(self._waiters)
+            slot.put(Answer(0, "committed"))
+        if self._is_leaving and self._replica.has_left:
+            self._is_leaving = False
+            self._tell("left")
+
+    def _begin_to_leave(self) -> None:
+        self._is_leaving = True
+        self._replica.leave()
+
+    @staticmethod
+    def _raise_doubt(why: str) -> None:
+        raise FilesDoubtful(why)
 
     def _answer(self, answer: Answer) -> None:
         if (slot := self._slots.get(answer.ticket)) is not None:

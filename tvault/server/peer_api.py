@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import bottle  # type: ignore[import-untyped]
@@ -12,7 +13,7 @@ import msgspec
 from tvault.errors import VaultError
 from tvault.replication import codec
 from tvault.replication.messages import Envelope
-from tvault.server.framing import ABANDON, FramingError
+from tvault.server.framing import ABANDON, HANG_UP, FramingError
 from tvault.server.hello import HEADER, Hello, check_credential, decode_hello, encode_hello
 from tvault.server.links import LENGTH
 from tvault.wire import (
@@ -37,7 +38,7 @@ class PeerApi:
     """The peer API as a WSGI application, `app`.
 
     `deliver` takes each envelope that arrives; `lost` is told the node whose stream has ended or
-    begins anew, `refused` why a peer was turned away.
+    begins anew, `refused` why a peer was turned away, `differs` the node whose owners are others.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class PeerApi:
         lost: Callable[[str], None],
         status: Callable[[], dict[str, Any]],
         refused: Callable[[str], None],
+        differs: Callable[[str], None],
     ) -> None:
         self._hello = hello
         self._credential = credential
@@ -56,8 +58,11 @@ class PeerApi:
         self._lost = lost
         self._status = status
         self._refused = refused
-        self._last_refusal: str | None = None
+        self._differs = differs
+        self._told_to_differ: dict[str, str] = {}
+        self._refusals: dict[str, str | None] = {}
         self._stopping = False
+        self._streams: set[Callable[[], None]] = set()
         self.app = bottle.Bottle()
         self.app.config["catchall"] = False
         self.app.default_error_handler = _no_route
@@ -66,8 +71,10 @@ class PeerApi:
         self.app.route(PEER_STATUS, "GET", self._checked(self._tell_status))
 
     def stop(self) -> None:
-        """End the streams that come in, each after its next frame."""
+        """End the streams that come in, also of peers that stand still."""
         self._stopping = True
+        for hang_up in tuple(self._streams):
+            hang_up()
 
     def _checked(self, handler: Callable[[Environ], Any]) -> Callable[[], Any]:
         """The handler behind the cluster's credential; its refusals as problem documents."""
@@ -75,7 +82,7 @@ class PeerApi:
         def run() -> Any:
             environ: Environ = bottle.request.environ
             try:
-                check_credential(environ.get("HTTP_AUTHORIZATION"), self._credential)
+                self._check_secret(environ)
                 return handler(environ)
             except VaultError as error:
                 return _refusal(error)
@@ -93,12 +100,15 @@ class PeerApi:
         # What the peer sent between the end of its last stream and this one is lost as well: who waits
         # for an outcome from it would wait until the deadline.
         self._lost(peer.node)
+        hang_up = environ[HANG_UP]
+        self._streams.add(hang_up)
         try:
             while not self._stopping and (frame := _read_frame(stream)) is not None:
                 if frame:
                     self._deliver(_envelope_of(peer, frame))
         except (OSError, FramingError) as error:
             _log.info("the stream from %s broke: %s", peer.node, error)
+        self._streams.discard(hang_up)
         self._lost(peer.node)
         environ[ABANDON]()
         return bottle.HTTPResponse(b"", 200)
@@ -106,15 +116,37 @@ class PeerApi:
     def _tell_status(self, _: Environ) -> Any:
         return bottle.HTTPResponse(encode_json(self._status()), 200, headers={"Content-Type": JSON_TYPE})
 
+    def _check_secret(self, environ: Environ) -> None:
+        """Raise `VaultError` `unauthorized` without the cluster's credential.  Whoever it is has a name
+        only by its own word."""
+        try:
+            check_credential(environ.get("HTTP_AUTHORIZATION"), self._credential)
+        except VaultError:
+            with suppress(VaultError):
+                claimed = decode_hello(environ.get("HTTP_TVAULT_HELLO")).node
+                where = environ.get("REMOTE_ADDR", "")
+                why = f"somebody at {where} who says to be node {claimed} has another cluster secret"
+                self._tell_refusal(claimed, f"{why} than node {self._hello.node}")
+            raise
+
+    def _tell_refusal(self, node: str, reason: str | None) -> None:
+        """Once for each node and reason; of names that nobody in the ensemble bears only the last."""
+        key = node if node in self._hello.ensemble else ""
+        if reason is not None and self._refusals.get(key) != reason:
+            self._refused(reason)
+        self._refusals[key] = reason
+
     def _peer(self, environ: Environ) -> Hello:
         """The other node, if it belongs here.  Raises `VaultError`."""
         peer = decode_hello(environ.get("HTTP_TVAULT_HELLO"))
         reason = self._hello.refusal(peer)
-        if reason is not None and reason != self._last_refusal:
-            self._refused(reason)
-        self._last_refusal = reason
+        self._tell_refusal(peer.node, reason)
         if reason is not None:
             raise VaultError("malformed", reason)
+        if self._told_to_differ.get(peer.node, self._hello.owners) != peer.owners:
+            self._told_to_differ[peer.node] = peer.owners
+            if peer.owners != self._hello.owners:
+                self._differs(peer.node)
         return peer
 
 
@@ -142,11 +174,8 @@ def _envelope_of(peer: Hello, frame: bytes) -> Envelope:
         envelope = codec.decode(frame)
     except msgspec.DecodeError:
         raise FramingError("a frame holds no message") from None
-    if (envelope.sender, envelope.incarnation, envelope.boot) != (
-        peer.node,
-        peer.incarnation,
-        peer.boot,
-    ):
+    life = (envelope.sender, envelope.incarnation, envelope.boot, envelope.life)
+    if life != (peer.node, peer.incarnation, peer.boot, peer.life):
         raise FramingError("a message names another sender")
     return envelope
 

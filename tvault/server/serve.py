@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 import threading
 import time
@@ -13,7 +12,6 @@ from functools import partial
 from typing import Any
 
 from tvault.config import Config, read_keys
-from tvault.errors import VaultError
 from tvault.events import EventLog
 from tvault.model.blocks import NONCE_BYTES
 from tvault.model.keys import KeyRing, derive
@@ -26,9 +24,11 @@ from tvault.server.chain_engine import ChainEngine
 from tvault.server.client_api import ClientApi
 from tvault.server.folder import DataFolder, Opened
 from tvault.server.framing import Server, make_server
-from tvault.server.hello import Hello, digest_of_fields
-from tvault.server.links import Link, PeerLinks
-from tvault.server.node import Node
+from tvault.server.health import health_of, trouble_of
+from tvault.server.hello import Hello, digest_of_names
+from tvault.server.lifetime import Lifetime
+from tvault.server.links import Link, Peer, PeerLinks
+from tvault.server.node import Node, Told
 from tvault.server.peer_api import PeerApi
 from tvault.wire import Limits
 
@@ -42,15 +42,20 @@ _log = logging.getLogger("tvault.serve")
 
 
 class RunningNode:
-    """All parts of one node.  Raises `VaultError` when it cannot start; then nothing is left open."""
+    """All parts of one node.  Raises `VaultError` when it cannot start; then nothing is left open.
 
-    def __init__(self, config: Config, node_id: str) -> None:
+    Fills `lifetime.Life`; `tell` is called by the node's thread.
+    """
+
+    def __init__(self, config: Config, node_id: str, tell: Callable[[Told], None]) -> None:
         self._config = config
         self._me = config.node(node_id)
+        self._tell = tell
         keys = read_keys(config, os.environ)
         self._ring = KeyRing(keys.token)
         self._credential = derive(keys.cluster, "peer").hex()
         self._folder = DataFolder(self._me.data)
+        self._why: str | None = None
         self._undo: list[Callable[[], None]] = [self._folder.close]
         try:
             self._open()
@@ -59,34 +64,49 @@ class RunningNode:
             raise
 
     @property
-    def node(self) -> Node:
-        """The driver of the replica."""
-        return self._node
+    def failure(self) -> str | None:
+        """Why it has stopped by itself."""
+        return self._node.failure
 
     @property
-    def events(self) -> EventLog:
-        """The node's event log."""
-        return self._events
+    def is_doubtful(self) -> bool:
+        """Whether that is because its files are not to be trusted."""
+        return self._node.is_doubtful
 
     def start(self) -> None:
         """Take part in the cluster and answer clients."""
         self._serve(self._peer_server, "peer port")
-        self._node.start(self._links)
-        self._undo.append(self._node.stop)
         self._links.start()
         self._undo.append(self._links.stop)
+        self._node.start(self._links)
+        self._undo.append(self._node.stop)
         self._serve(self._api_server, "client port")
         self._undo.append(self._api_server.stop)
+        self._events.record("start", api=str(self._me.api), peer=str(self._me.peer))
+        _log.info("node %s answers on %s", self._me.id, self._me.api)
+
+    def leave(self) -> None:
+        """Hand over what relies on this node; `left` is told once nothing does."""
+        self._node.leave()
+
+    def note_end(self, why: str) -> None:
+        """Tell people why it ends, once it has."""
+        self._why = why
+
+    def _end_events(self) -> None:
+        if self._why is not None:
+            self._events.record("stop", why=self._why)
+        self._events.close()
 
     def close(self) -> None:
-        """End in the reverse order of the start."""
+        """End in the reverse order of the start: the client port first, the peer port last."""
         while self._undo:
             self._undo.pop()()
 
     def _open(self) -> None:
         config, me = self._config, self._me
         self._events = EventLog(me.data, me.id)
-        self._undo.append(self._events.close)
+        self._undo.append(self._end_events)
         ensemble = tuple(node.id for node in config.nodes)
         identity = Identity(config.cluster_id, ensemble, me.id, self._ring.fingerprint())
         opened = self._folder.open(identity, config.store.cache_mib)
@@ -102,7 +122,7 @@ class RunningNode:
         )
         judge = Judge(opened.store, owners, mint_limits)
         self._store = opened.store
-        self._node = Node(opened.promise, opened.promise_file, opened.store, timing, judge, self._events)
+        self._node = Node(opened, timing, judge, self._events, self._tell)
         self._open_peer_port(opened)
         self._open_client_port(OwnerTable(owners))
 
@@ -136,19 +156,22 @@ class RunningNode:
         hello = Hello(
             cluster=config.cluster_id,
             ensemble=opened.promise.ensemble,
-            fields=digest_of_fields(str(path) for path in config.fields.paths),
+            fields=digest_of_names(str(path) for path in config.fields.paths),
+            owners=digest_of_names(owner.id for owner in config.owners),
             keys=self._ring.fingerprint(),
             node=self._me.id,
             incarnation=opened.promise.incarnation,
             boot=opened.promise.boot,
+            life=opened.promise.life,
         )
         api = PeerApi(
             hello,
             self._credential,
             deliver=self._node.deliver,
-            lost=self._node.link_lost,
+            lost=self._note_lost_stream,
             status=self._peer_status,
             refused=self._note_refusal,
+            differs=self._note_other_owners,
         )
         others = [node for node in config.nodes if node.id != self._me.id]
         address = self._me.peer
@@ -159,10 +182,11 @@ class RunningNode:
         self._links = PeerLinks(
             {
                 node.id: Link(
-                    node.peer.url,
+                    Peer(node.id, node.peer.url),
                     hello,
                     self._credential,
                     lost=partial(self._node.link_lost, node.id),
+                    gone=partial(self._node.unreachable, node.id),
                     refused=self._note_refusal,
                 )
                 for node in others
@@ -192,15 +216,33 @@ class RunningNode:
     def _peer_status(self) -> dict[str, Any]:
         """The same, and what only operators see."""
         state = self._node.state
+        trouble = trouble_of(
+            state,
+            [node.id for node in self._config.nodes],
+            set_aside=self._set_aside,
+            complaint=self._node.complaint,
+            silent_s=self._node.silent_s,
+        )
         return self._status() | {
-            "health": "ok" if state.can_write else "unavailable",
+            "health": health_of(state, can_write=self._node.can_write),
+            "trouble": trouble,
             "incarnation": state.incarnation,
             "standing": state.standing.name.lower(),
             "promised": state.promised,
         }
 
+    def _note_lost_stream(self, node: str) -> None:
+        """The stream from a node has ended: what it was to answer is lost, perhaps so is the node."""
+        self._node.link_lost(node)
+        self._links.doubt(node)
+
+    def _note_other_owners(self, node: str) -> None:
+        _log.warning("node %s has other owners than node %s", node, self._me.id)
+        self._events.record("owners-differ", peer=node)
+
     def _note_recovery(self, opened: Opened) -> None:
         promise, last = opened.promise, opened.store.last()
+        self._set_aside = opened.last_set_aside
         if opened.set_aside is not None:
             _log.warning("files of %s are set aside: %s", self._me.id, opened.set_aside)
             self._events.record("set-aside", why=opened.set_aside)
@@ -222,25 +264,17 @@ class RunningNode:
 def run_node(config: Config, node_id: str) -> int:
     """Run one node until SIGTERM or SIGINT ends it (0), or it must stop by itself (1).
 
+    Asked to end, it hands over what relies on it first; asked twice, it goes at once.  When its files
+    turn out not to be trustworthy it sets them aside and begins anew, by itself.
+
     Must be called by the main thread.  Raises `VaultError` when it cannot start: an unknown node, a
     folder or a port that cannot be used, a key that is missing.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
     _log_to_stderr()
-    running = RunningNode(config, node_id)
-    try:
-        events = running.events
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: running.node.stopped.set())
-        running.start()
-        events.record("start", api=str(config.node(node_id).api), peer=str(config.node(node_id).peer))
-        _log.info("node %s answers on %s", node_id, config.node(node_id).api)
-        running.node.stopped.wait()
-        events.record("stop", why=running.node.failure or "asked to stop")
-    finally:
-        running.close()
-    if running.node.failure is not None:
-        raise VaultError("internal", f"Node {node_id} stopped: {running.node.failure}")
+    lifetime = Lifetime(partial(RunningNode, config, node_id))
+    lifetime.heed_signals()
+    lifetime.run()
     return 0
 
 

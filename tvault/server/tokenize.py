@@ -68,6 +68,7 @@ class Tokenizer:
         distinct = list(dict.fromkeys(canonicals))
         epoch = self._engine.hint_epoch(owner)
         work: _Work | None = None
+        may_be_done = False
         for _ in range(ROUNDS):
             if work is None or work.epoch != epoch:
                 work = _Work.of(self._keys.scope(owner, epoch), distinct, canonicals, render)
@@ -80,8 +81,11 @@ class Tokenizer:
             if isinstance(verdict, Written):
                 return Tokenized(epoch, work.answer, len(missing), len(distinct) - len(missing))
             if isinstance(verdict, StaleEpoch):
+                if may_be_done:  # it must not take effect in two epochs
+                    raise VaultError("unavailable", "The epoch changed meanwhile; try again.")
                 epoch = verdict.newest
             else:
+                may_be_done |= verdict.is_perhaps_own
                 self._engine.wait_for(verdict.seq, deadline)
         raise VaultError("unavailable", "Other writes kept coming between; try again.")
 

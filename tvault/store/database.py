@@ -31,6 +31,7 @@ _OBSTACLES = (  # Python 3.10 tells SQLite's codes by their messages alone
     "attempt to write a readonly database",
     "out of memory",
 )
+_NO_ROOM_TO_SHARE = {"SQLITE_IOERR_SHMSIZE"}  # its shared memory file, in which nothing durable stands
 _FULL = 2  # what `PRAGMA synchronous` answers for FULL
 
 
@@ -94,6 +95,12 @@ class Database:
         except StoreBroken as failure:
             self._refusal = failure
             raise
+
+    def probe(self) -> None:
+        """Write and sync a page that stays as it is.  Raises as `transaction` does."""
+        with self.transaction() as connection:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            connection.execute(f"PRAGMA user_version = {int(version)}")
 
     @contextmanager
     def look(self) -> Iterator[sqlite3.Connection]:
@@ -166,6 +173,8 @@ def _failure(error: Exception) -> Exception:
     while isinstance(first.__context__, sqlite3.Error | PeeweeException):
         first = first.__context__
     if "database or disk is full" in str(first):
+        return StoreFull("the disk is full")
+    if getattr(first, "sqlite_errorname", "") in _NO_ROOM_TO_SHARE:
         return StoreFull("the disk is full")
     if isinstance(first, sqlite3.IntegrityError):
         return StoreViolation(f"SQLite refused a row: {first}")

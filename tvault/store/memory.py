@@ -72,6 +72,9 @@ class MemoryStore:
     def committed_hint(self) -> int:
         return self._hint
 
+    def has_room(self) -> bool:
+        return True
+
     def settle(self, committed: int) -> None:
         with self._lock:
             self._settled = advance_commit(self._settled, committed, len(self._entries))

@@ -40,6 +40,9 @@ class Store(Protocol):
     def committed_hint(self) -> int:
         """The commit position stored with the last entry: it may lag, it never leads."""
 
+    def has_room(self) -> bool:
+        """Whether the disk can take another entry, tried by a small durable write."""
+
     def settle(self, committed: int) -> None:
         """Entries up to `committed` will never be cut: their tokens may move to sorted runs."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from contextlib import closing
 from itertools import accumulate, pairwise
@@ -13,7 +14,7 @@ from tvault.model.commands import DIGEST_BYTES, Block, EpochStart, Rows
 from tvault.model.records import Places
 from tvault.replication.entry import ORIGIN, Entry, Position
 from tvault.store.database import Database
-from tvault.store.failures import JournalDamaged
+from tvault.store.failures import JournalDamaged, StoreFull
 from tvault.store.index import ABSENT, PLACE_BITS, EntrySize, Keep, Spots, TokenIndex
 from tvault.store.journal import (
     advance_commit,
@@ -40,6 +41,8 @@ from tvault.store.records import (
 from tvault.store.tables import MIGRATIONS, Migration
 
 FILE_NAME = "journal.sqlite"
+ROOM_BYTES = 32 * 2**20
+"""A disk that was full has room again from so many free bytes on, or a quarter of a smaller one."""
 
 _LOAD_TOKENS = 2**17  # tokens that become one run while the index is built
 _LOAD_ENTRIES = 2**12  # or fewer, when entries are small: many objects at once are slow to collect
@@ -77,6 +80,7 @@ class SqliteStore:
         self._top_epoch = 0  # after a cut, so that a reader cannot take one row for another
         self._counts = (0, 0)
         self._epochs: _Epochs = {}
+        self._folder = folder
         path = folder / FILE_NAME
         self._database = Database(path, cache_mib=cache_mib, readers=readers, migrations=migrations)
         try:
@@ -148,6 +152,16 @@ class SqliteStore:
 
     def committed_hint(self) -> int:
         return self._hint
+
+    def has_room(self) -> bool:
+        usage = shutil.disk_usage(self._folder)
+        if usage.free < min(ROOM_BYTES, usage.total // 4):
+            return False
+        try:
+            self._database.probe()
+        except StoreFull:
+            return False
+        return True
 
     def settle(self, committed: int) -> None:
         self._settled = advance_commit(self._settled, committed, self._last.seq)

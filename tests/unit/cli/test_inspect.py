@@ -21,7 +21,7 @@ from tvault.model.keys import derive
 DIGEST = "0123456789abcdef" * 4
 
 
-def answer(node: str, last: int, health: str = "ok") -> Canned:
+def answer(node: str, last: int, health: str = "ok", trouble: str | None = None) -> Canned:
     document = {
         "node": node,
         "role": "head",
@@ -30,6 +30,7 @@ def answer(node: str, last: int, health: str = "ok") -> Canned:
         "ensemble": ["n1", "n2", "n3"],
         "journal": {"last": last, "committed": last - 1, "digest": DIGEST},
         "health": health,
+        "trouble": trouble,
         "incarnation": "x",
         "standing": "voter",
         "promised": 4,
@@ -52,14 +53,14 @@ def cluster(stack: ExitStack, tvault: CommandLine, answers: Sequence[Canned | No
 
 def test_the_nodes_are_shown_in_one_table(tvault: CommandLine) -> None:
     with ExitStack() as stack:
-        cluster(stack, tvault, [answer("n1", 12), answer("n2", 9, "degraded"), None])
+        cluster(stack, tvault, [answer("n1", 12), answer("n2", 9, "degraded", "disk full"), None])
         ran = tvault("inspect", "--config", "c/tvault.toml")
     assert ran.code == 0
-    assert [line.split() for line in ran.out.decode().splitlines()] == [
-        ["node", "role", "view", "last", "committed", "digest", "lag", "health"],
-        ["n1", "head", "4", "12", "11", DIGEST[:12], "0", "ok"],
-        ["n2", "head", "4", "9", "8", DIGEST[:12], "3", "degraded"],
-        ["n3", "-", "-", "-", "-", "-", "-", "down"],
+    assert [line.split(maxsplit=8) for line in ran.out.decode().splitlines()] == [
+        ["node", "role", "view", "last", "committed", "digest", "lag", "health", "trouble"],
+        ["n1", "head", "4", "12", "11", DIGEST[:12], "0", "ok", "-"],
+        ["n2", "head", "4", "9", "8", DIGEST[:12], "3", "degraded", "disk full"],
+        ["n3", "-", "-", "-", "-", "-", "-", "down", "-"],
     ]
 
 
@@ -74,10 +75,11 @@ def test_nodes_are_asked_with_a_credential_that_does_not_tell_the_secret(tvault:
 
 def test_json_holds_all_that_nodes_say(tvault: CommandLine) -> None:
     with ExitStack() as stack:
-        cluster(stack, tvault, [answer("n1", 12), None, None])
+        cluster(stack, tvault, [answer("n1", 12, "degraded", "the chain lacks n3"), None, None])
         document = tvault("inspect", "--config", "c/tvault.toml", "--json").document
     first, second, _ = document["nodes"]
     assert (first["digest"], first["standing"], first["chain"]) == (DIGEST, "voter", ["n1", "n2"])
+    assert (first["health"], first["trouble"]) == ("degraded", "the chain lacks n3")
     assert (second["node"], second["health"], second["last"]) == ("n2", "down", None)
 
 

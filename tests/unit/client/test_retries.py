@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+import time
+
 import pytest
 
 from tests.unit.client.canned import BREAK_OFF, Canned, TimelessPatience, canned, nobody
-from tvault.client.routing import REST_SECONDS, Nodes, checked_url
+from tvault.client.retries import HASTY_ROUNDS
+from tvault.client.routing import LONG_REST_SECONDS, REST_SECONDS, Nodes, checked_url
 from tvault.client.vault import Vault, node_health, peer_status
 from tvault.errors import VaultError
 from tvault.wire import encode_json, problem
@@ -53,7 +57,7 @@ def test_only_when_all_nodes_failed_does_a_call_wait_and_longer_each_time() -> N
         vault(node.url, nobody(), patience=patience) as client,
     ):
         assert client.epoch() == 3
-    assert patience.waits == [0.05, 0.1, 0.2, 0.4]
+    assert patience.waits == [0.05, 0.1, 0.2, 0.3]
 
 
 def test_the_wait_a_node_asks_for_is_kept_but_not_for_long() -> None:
@@ -64,6 +68,34 @@ def test_the_wait_a_node_asks_for_is_kept_but_not_for_long() -> None:
     with canned([slow, slower, odd, EPOCH]) as node, vault(node.url, patience=patience) as client:
         assert client.epoch() == 3
     assert patience.waits == [1.0, 2.0, 0.2]
+
+
+def test_while_a_chain_forms_anew_the_nodes_are_asked_again_soon_whatever_they_ask_for() -> None:
+    patience = TimelessPatience()
+    refused = refusing(VaultError("unavailable", "no chain"), **{"Retry-After": "1"})
+    answers = [refused] * (HASTY_ROUNDS + 1)
+    with canned([*answers, EPOCH]) as node, vault(node.url, patience=patience) as client:
+        assert client.epoch() == 3
+    assert patience.waits[:HASTY_ROUNDS] == [0.3] * HASTY_ROUNDS
+    assert patience.waits[HASTY_ROUNDS] == 2.0, "then they are left alone for longer"
+
+
+def test_a_node_that_stands_still_is_given_up_after_a_while_and_then_asked_last_for_long() -> None:
+    """Its port is open, as that of a process is that was stopped, and nothing answers."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as mute,
+        canned([EPOCH]) as node,
+    ):
+        url = f"http://127.0.0.1:{mute.getsockname()[1]}"
+        with vault(url, node.url) as client:
+            began = time.monotonic()
+            assert client.epoch() == 3
+            assert time.monotonic() - began < 12
+            began = time.monotonic()
+            for _ in range(6):
+                assert client.epoch() == 3
+            assert time.monotonic() - began < 4
+    assert LONG_REST_SECONDS > 2 * REST_SECONDS
 
 
 @pytest.mark.parametrize(
@@ -182,6 +214,11 @@ def test_calls_spread_over_the_nodes_and_ask_failed_ones_last_for_a_while() -> N
     now[0] += REST_SECONDS
     assert nodes.in_turn() == ["http://c", "http://a", "http://b"]
     assert nodes.in_turn() == ["http://a", "http://b", "http://c"]
+    nodes.failed("http://a", is_silent=True)
+    now[0] += REST_SECONDS
+    assert [nodes.in_turn()[-1] for _ in range(3)] == ["http://a"] * 3
+    now[0] += LONG_REST_SECONDS
+    assert {nodes.in_turn()[0] for _ in range(3)} == {"http://a", "http://b", "http://c"}
     nodes.failed("http://a")
     nodes.answered("http://a")
     nodes.in_turn()

@@ -35,6 +35,7 @@ def test_a_promise_holds_over_a_crash_right_after_it_was_given(wire: Wire) -> No
 def test_a_candidate_asks_for_nothing_that_it_has_not_durably_promised_itself() -> None:
     wire = Wire().with_past(3, n1=history(3), n2=history(3), n3=history(3))
     wire["n1"].stop_before = "promise"
+    wire["n1"].stops_at = lambda ready: ready.promise is not None and ready.promise.promised > 3
     wire.run(2000)
     assert wire["n1"].is_stopped
     assert wire.sent(Prepare, sender="n1") == []

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.replication.wire import Flying, Wire, history
+from tvault.replication.account import Account, Condition
 from tvault.replication.entry import Entry
 from tvault.replication.messages import (
     Ack,
@@ -23,7 +25,8 @@ from tvault.replication.messages import (
     Refused,
     Superseded,
 )
-from tvault.replication.view import next_own_view
+from tvault.replication.promise import Standing
+from tvault.replication.view import View, next_own_view
 
 
 @pytest.fixture
@@ -124,7 +127,7 @@ def test_a_member_of_a_live_chain_grants_no_pre_vote(wire: Wire) -> None:
 
 def test_a_node_outside_the_ensemble_gets_no_promise(wire: Wire) -> None:
     prepare = wire["n3"].replica.envelope(8, Prepare(wire["n3"].store.last()))
-    wire.hand("n2", type(prepare)("n9", "n9-1", 1, 8, prepare.message))
+    wire.hand("n2", msgspec.structs.replace(prepare, sender="n9"))
     assert wire["n2"].promise.promised == 3
     assert wire["n2"].state.role == "middle"
 
@@ -144,6 +147,17 @@ def test_news_of_a_view_that_is_not_later_supersedes_nothing(wire: Wire) -> None
     assert wire["n1"].state.role == "head"
 
 
+@pytest.mark.parametrize("name", ["n1", "n2", "n3"])
+def test_a_member_that_hears_of_a_later_view_without_it_acts_no_more_in_its_own(
+    wire: Wire, name: str
+) -> None:
+    other, third = (each for each in wire.names if each != name)
+    later = View(5, (wire[other].me, wire[third].me), 2)
+    wire.say(other, name, 5, NewView(later))
+    assert wire[name].state.role == "outside"
+    assert wire[name].promise.promised == 5
+
+
 def test_a_restarted_head_never_orders_again_in_its_old_view(wire: Wire) -> None:
     news = NewView(wire.view(3, "n1", 1))
     wire["n1"].crash()
@@ -151,7 +165,7 @@ def test_a_restarted_head_never_orders_again_in_its_old_view(wire: Wire) -> None
     wire.say("n2", "n1", 3, news)
     assert wire["n1"].state.role == "outside"
     wire.run(4000)
-    assert wire.writable()
+    assert wire.is_whole()
     assert wire["n2"].state.view > 3
 
 
@@ -195,20 +209,29 @@ def test_an_entry_that_only_some_persisted_before_the_head_died_is_kept_by_the_n
     assert all(node.store.position(seq) == ordered for node in wire.nodes.values())
 
 
-def test_no_view_comes_about_while_a_node_is_away() -> None:
-    wire = Wire().with_past(3, n1=history(3), n2=history(3), n3=history(3))
-    wire["n3"].crash()
+@pytest.mark.parametrize(("nodes", "there"), [(3, 1), (5, 2), (2, 1)])
+def test_no_view_comes_about_without_a_majority(nodes: int, there: int) -> None:
+    wire = Wire(nodes)
+    for name in wire.names:
+        wire[name].remembers(history(3), promised=3)
+    wire.start(*wire.names[:there])
     wire.run(10_000)
-    assert all(wire[name].promise.promised == 3 for name in ("n1", "n2"))
-    wire["n3"].start()
+    assert wire.members == set()
+    assert {node.promise.promised for node in wire.nodes.values()} == {3}
+    wire.start(wire.names[there])
     wire.run(3000)
-    assert wire.writable()
+    assert wire.is_chain_of(*wire.names[: there + 1])
 
 
-def test_a_silent_chain_takes_no_more_writes(wire: Wire) -> None:
+def test_a_chain_that_lost_its_majority_takes_no_more_writes(wire: Wire) -> None:
+    wire["n2"].crash()
     wire["n3"].crash()
-    wire.run(1500)
+    wire.run(500)
+    assert not wire["n1"].state.can_write, "what health says comes before the suspicion"
+    assert wire["n1"].is_member
+    wire.run(500)
     assert not wire["n1"].replica.may_propose()
+    assert not wire["n1"].replica.heads_live_chain()
     assert not wire["n1"].state.can_write
 
 
@@ -218,7 +241,7 @@ def test_nodes_with_different_promises_come_to_one_view_by_themselves() -> None:
         wire[name].remembers(history(3), promised)
     wire.start()
     wire.run(6000)
-    assert wire.writable()
+    assert wire.is_whole()
     assert wire["n1"].state.view > 30
 
 
@@ -232,11 +255,14 @@ def test_the_node_with_the_latest_journal_heads_the_next_view() -> None:
 
 def test_a_promise_of_another_view_is_not_counted() -> None:
     wire = Wire().with_past(3, n1=history(3), n2=history(3), n3=history(3))
-    wire.loses = lambda item: item.is_from("n3", "n1", (Promised,))
-    for _ in range(40):
-        wire.run(50)
-        if wire["n1"].promise.promised == 6:
-            break
-    wire.say("n3", "n1", 3, Promised(wire["n3"].promise.standing, wire["n3"].store.last()))
+    wire.loses = lambda item: item.is_from(None, "n1", (Promised,))
+    wire.until(lambda: wire["n1"].promise.promised == 6)
+    wire.keep()
+    account = Account(Standing.VOTER, Condition.READY, wire["n3"].store.last(), wire.names)
+    for view in (3, 9, 7):
+        wire.say("n3", "n1", view, Promised(account))
+    wire.tick("n1", after=350)
     assert wire["n1"].state.role == "outside"
-    assert wire["n1"].store.last().seq == 1
+    wire.say("n3", "n1", 6, Promised(account))
+    wire.tick("n1", after=350)
+    assert wire["n1"].state.role == "head"

@@ -1,51 +1,25 @@
 """Replicas joined by an imaginary wire: nothing moves, and no time passes, unless the test says so.
 
-There is no chance and no thread here.  A test delivers, loses or keeps each message, and may stop a
-node before any step of what it is about to do, to see what has left it by then, or to crash it there.
+There is no chance and no thread here.  A test delivers, loses or keeps each message, cuts links, and may
+do to each node what `node.WiredNode` allows.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import msgspec
 
-from tvault.model.commands import EpochStart, Rows, encode_rows
+from tests.unit.replication.node import STEPS, TIMING, WiredNode, history, rows
 from tvault.replication import codec
-from tvault.replication.chain import Chain
-from tvault.replication.entry import Entry, Kind, Position, follow
+from tvault.replication.entry import Entry, Position
 from tvault.replication.messages import Envelope, Message, Outcome, Proposal
-from tvault.replication.promise import Promise, Standing
-from tvault.replication.ready import Answer, Ready, Timing
-from tvault.replication.recovery import Identity, recover
-from tvault.replication.replica import Replica
-from tvault.replication.state import State
-from tvault.replication.view import Member, View
-from tvault.store.memory import MemoryStore
+from tvault.replication.view import View
+
+__all__ = ["STEPS", "TICK_MS", "TIMING", "Flying", "Wire", "WiredNode", "from_life", "history", "rows"]
 
 TICK_MS = 50
-TIMING = Timing(heartbeat_ms=100, suspect_ms=800)
-STEPS = ("early", "promise", "journal", "mark", "late", "answers")
-
-
-def rows(number: int) -> bytes:
-    """The body of an entry that no other number has."""
-    return encode_rows(Rows(epochs=(EpochStart("owner", number),)))
-
-
-def history(*views: int) -> list[Entry]:
-    """A journal whose entries were ordered in these views; a view's first entry is its barrier."""
-    entries: list[Entry] = []
-    last = MemoryStore().last()
-    for place, view in enumerate(views):
-        is_barrier = last.view != view
-        body = b"" if is_barrier else rows(2 + place)
-        entry = follow(last, view, Kind.BARRIER if is_barrier else Kind.ROWS, body)
-        entries.append(entry)
-        last = entry.position
-    return entries
 
 
 @dataclass(frozen=True)
@@ -65,169 +39,11 @@ class Flying:
         )
 
 
-class WiredNode:
-    """A replica, the disk below it, and what it has said, answered and told so far."""
-
-    def __init__(self, wire: Wire, name: str) -> None:
-        self.name = name
-        self.store = MemoryStore()
-        self.synced: Promise | None = None
-        self.written: Promise | None = None
-        self.answers: list[Answer] = []
-        self.lives = 0
-        self.stop_before: str | None = None
-        self.hears_command: Callable[[Envelope], None] = lambda _: None
-        self.hears_answer: Callable[[Answer], None] = lambda _: None
-        self._wire = wire
-        self._replica: Replica | None = None
-        self._doing: tuple[Ready, deque[str]] | None = None
-
-    @property
-    def replica(self) -> Replica:
-        assert self._replica is not None, f"{self.name} is down"
-        return self._replica
-
-    @property
-    def chain(self) -> Chain:
-        """Its part in the chain of its view."""
-        chain = self.replica._chain
-        assert chain is not None, f"{self.name} is an outsider"
-        return chain
-
-    @property
-    def is_up(self) -> bool:
-        return self._replica is not None
-
-    @property
-    def is_stopped(self) -> bool:
-        """Whether it stands still before a step."""
-        return self._doing is not None
-
-    @property
-    def doing(self) -> Ready:
-        """What it is about to do, where it stands still."""
-        assert self._doing is not None, f"{self.name} does not stand still"
-        return self._doing[0]
-
-    @property
-    def state(self) -> State:
-        return self.replica.state()
-
-    @property
-    def promise(self) -> Promise:
-        """What is durable beside the journal."""
-        assert self.synced is not None
-        return self.synced
-
-    @property
-    def me(self) -> Member:
-        return Member(self.name, self.promise.incarnation)
-
-    def remembers(
-        self,
-        entries: list[Entry],
-        promised: int,
-        standing: Standing = Standing.VOTER,
-        committed: int = 0,
-        marked: int = 0,
-    ) -> None:
-        """Give the disk a past, before the node starts."""
-        self.store.write(None, entries, committed)
-        mark = self.store.position(marked)
-        assert mark is not None
-        self.synced = self.written = Promise(
-            cluster="c",
-            ensemble=self._wire.names,
-            node=self.name,
-            keys="key",
-            incarnation=f"{self.name}-0",
-            standing=standing,
-            promised=promised,
-            mark=mark,
-        )
-
-    def start(self) -> None:
-        self.lives += 1
-        identity = Identity("c", self._wire.names, self.name, "key")
-        incarnation = f"{self.name}-{self.lives}"
-        found = recover(
-            self.written, damaged=None, journal=self.store, identity=identity, incarnation=incarnation
-        )
-        assert found.set_aside is None, found.set_aside
-        self.synced = self.written = found.promise
-        hint = self.store.committed_hint()
-        self._replica = Replica(found.promise, self.store, hint, TIMING, self._wire.now, 0.0)
-
-    def crash(self, *, wiped: bool = False) -> None:
-        """Die at once, before the step where it stands still; the disk stays, unless it is wiped."""
-        self._replica = None
-        self._doing = None
-        self.stop_before = None
-        if wiped:
-            self.store = MemoryStore()
-            self.synced = self.written = None
-
-    def propose(self, ticket: int, body: bytes | None = None) -> int:
-        seq = self.replica.propose(body or rows(1000 + ticket), ticket)
-        self.settle()
-        return seq
-
-    def confirm(self, ticket: int, looked_in: int | None = None) -> None:
-        self.replica.confirm(ticket, self.state.readable if looked_in is None else looked_in)
-        self.settle()
-
-    def answer(self, ticket: int) -> str | None:
-        """How the ticket was answered; None as long as it is not."""
-        answers = [answer.result for answer in self.answers if answer.ticket == ticket]
-        assert len(answers) < 2, "a ticket was answered twice"
-        return answers[0] if answers else None
-
-    def settle(self) -> None:
-        """Do all that is to be done, up to the step before which the node shall stop."""
-        while True:
-            if self._doing is None:
-                ready = self.replica.ready()
-                if ready is None:
-                    return
-                self._doing = ready, deque(STEPS)
-            ready, steps = self._doing
-            while steps:
-                if steps[0] == self.stop_before and _has(ready, steps[0]):
-                    return
-                self._do(ready, steps.popleft())
-            self._doing = None
-            self.replica.advance(ready)
-
-    def go_on(self) -> None:
-        """Go on behind the step where it stood still."""
-        self.stop_before = None
-        self.settle()
-
-    def _do(self, ready: Ready, step: str) -> None:
-        match step:
-            case "early":
-                self._wire.fly(self, [(sent.to, sent.view, sent.message) for sent in ready.early])
-            case "promise" if ready.promise is not None:
-                self.synced = self.written = ready.promise
-            case "journal" if ready.touches_journal:
-                self.store.write(ready.cut_after, ready.entries, ready.committed)
-            case "mark" if ready.mark is not None:
-                self.written = ready.mark
-                self.synced = ready.mark if ready.sync_mark else self.synced
-            case "late":
-                self._wire.fly(self, [(sent.to, sent.view, sent.message) for sent in ready.late])
-            case "answers":
-                self.answers += ready.answers
-                for answer in ready.answers:
-                    self.hears_answer(answer)
-
-
-def _has(ready: Ready, step: str) -> bool:
-    return ready.touches_journal if step == "journal" else bool(getattr(ready, step))
-
-
 class Wire:
-    """The nodes, the messages between them, and the time."""
+    """The nodes, the messages between them, and the time.
+
+    With `hints` every node is told at once, and again and again, whose port refuses.
+    """
 
     def __init__(self, nodes: int = 3) -> None:
         self.now = 10_000
@@ -235,7 +51,9 @@ class Wire:
         self.nodes = {name: WiredNode(self, name) for name in self.names}
         self.flying: list[Flying] = []
         self.latency_ms = 0
+        self.hints = False
         self.loses: Callable[[Flying], bool] = lambda _: False
+        self._cuts: set[tuple[str, str]] = set()
 
     def __getitem__(self, name: str) -> WiredNode:
         return self.nodes[name]
@@ -245,11 +63,14 @@ class Wire:
         for name in names or self.names:
             self.nodes[name].start()
 
+    # Messages.
+
     def fly(self, sender: WiredNode, messages: list[tuple[str, int, Message]]) -> None:
-        """Take messages from a node; they are bytes on their way."""
+        """Take messages from a node; they are bytes on their way, unless the link is cut."""
         for to, view, message in messages:
             frame = codec.encode(sender.replica.envelope(view, message))
-            self.flying.append(Flying(to, codec.decode(frame), self.now))
+            if (sender.name, to) not in self._cuts:
+                self.flying.append(Flying(to, codec.decode(frame), self.now))
 
     def say(self, sender: str, to: str, view: int, message: Message) -> None:
         """Deliver a message that the sender's present life never sent, or not now."""
@@ -271,7 +92,7 @@ class Wire:
     def keep(self, *kinds: type, sender: str | None = None, to: str | None = None) -> list[Flying]:
         """Take messages off the wire: lost, or late."""
         kept = [item for item in self.flying if item.is_from(sender, to, kinds)]
-        self.flying = [item for item in self.flying if item not in kept]
+        self.flying = [item for item in self.flying if not item.is_from(sender, to, kinds)]
         return kept
 
     def release(self, kept: list[Flying]) -> None:
@@ -303,12 +124,37 @@ class Wire:
                 return
         raise AssertionError("the nodes never fall silent")
 
+    def cut(self, senders: str | Iterable[str], to: str | Iterable[str]) -> None:
+        """Cut the links in this one direction."""
+        senders, to = _several(senders), _several(to)
+        self._cuts |= {(sender, each) for sender in senders for each in to}
+
+    def split(self, *sides: Iterable[str]) -> None:
+        """Cut every link between nodes of different sides, both ways."""
+        for side in sides:
+            for other in sides:
+                if other is not side:
+                    self.cut(side, other)
+
+    def isolate(self, name: str) -> None:
+        """Cut every link of a node."""
+        self.split([name], [other for other in self.names if other != name])
+
+    def heal(self) -> None:
+        """No link is cut any more."""
+        self._cuts.clear()
+
+    # Time.
+
     def tick(self, *names: str, after: int = TICK_MS) -> None:
         """Let time pass, for these nodes to notice; nothing is delivered."""
         self.now += after
+        down = [node.name for node in self.nodes.values() if not node.is_up]
         for name in names or self.names:
             node = self.nodes[name]
             if node.is_up and not node.is_stopped:
+                if self.hints:
+                    node.unreachable(*down)
                 node.replica.tick(self.now, 0.0)
                 node.settle()
 
@@ -318,9 +164,49 @@ class Wire:
             self.tick()
             self.deliver_all()
 
+    def until(self, holds: Callable[[], bool], within: int = 5000) -> int:
+        """Let time pass until this holds; how many milliseconds it took.  It is never later than
+        `within`."""
+        begun = self.now
+        while not holds():
+            assert self.now - begun < within, f"not within {within} ms"
+            self.run(TICK_MS)
+        return self.now - begun
+
+    # What they are.
+
+    @property
+    def up(self) -> list[WiredNode]:
+        """The nodes that live and are not paused, in the ensemble's order."""
+        return [node for node in self.nodes.values() if node.is_up and not node.is_paused]
+
+    @property
+    def members(self) -> set[str]:
+        """The nodes that take part in a view, whichever."""
+        return {node.name for node in self.up if node.is_member}
+
+    def head(self) -> WiredNode:
+        """The node that heads a live chain: there is one."""
+        (head,) = [node for node in self.up if node.replica.heads_live_chain()]
+        return head
+
     def writable(self) -> bool:
         """Whether every node is up and could take a write now."""
         return all(node.is_up and node.state.can_write for node in self.nodes.values())
+
+    def is_chain_of(self, *names: str) -> bool:
+        """Whether just these nodes are a live and open chain, in whatever order."""
+        nodes = [self.nodes[name] for name in names]
+        alike = {node.state.view for node in nodes if node.is_up}
+        return (
+            self.members == set(names)
+            and len(alike) == 1
+            and all(node.state.can_write and set(node.state.chain) == set(names) for node in nodes)
+        )
+
+    def is_whole(self) -> bool:
+        """Whether all nodes are one live and open chain."""
+        return self.is_chain_of(*self.names)
 
     def founded(self) -> Wire:
         """Start everything and come to the first view; n1 heads it."""
@@ -350,11 +236,20 @@ class Wire:
 
 
 def from_life(
-    envelope: Envelope, *, incarnation: str | None = None, boot: int | None = None
+    envelope: Envelope,
+    *,
+    incarnation: str | None = None,
+    boot: int | None = None,
+    life: str | None = None,
 ) -> Envelope:
     """The same message in the name of another life of its sender."""
     return msgspec.structs.replace(
         envelope,
         incarnation=envelope.incarnation if incarnation is None else incarnation,
         boot=envelope.boot if boot is None else boot,
+        life=envelope.life if life is None else life,
     )
+
+
+def _several(names: str | Iterable[str]) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.unit.server.crowded import CrowdedEngine, rotation, writing
+from tests.unit.server.crowded import CrowdedEngine, Disturbance, rotation, writing
 from tests.unit.server.lone_engine import LoneEngine
 from tests.unit.server.serving import KEYS, RING, Node, problem_of, serving
+from tvault.engine import StaleEpoch, TokensExist, Written
 from tvault.errors import VaultError
 from tvault.model.blocks import seal
 from tvault.model.commands import Mint
@@ -226,6 +227,42 @@ class BluntRing(KeyRing):
 
     def scope(self, owner: str, epoch: int) -> Scope:
         return BluntScope(bytes(32), owner, epoch)
+
+
+class LosingEngine(LoneEngine):
+    """An engine that loses the outcome of its first write, and finds the tokens when it tries again;
+    before it says so, `meanwhile` happens."""
+
+    def __init__(self, meanwhile: Disturbance) -> None:
+        super().__init__(KEYS)
+        self._meanwhile = meanwhile
+
+    def mint(self, command: Mint, deadline: float) -> Written | StaleEpoch | TokensExist:
+        verdict = super().mint(command, deadline)
+        if isinstance(verdict, Written) and command.epoch == 1:
+            self._meanwhile(self)
+            return TokensExist(verdict.seq, is_perhaps_own=True)
+        return verdict
+
+
+def test_a_request_whose_write_may_be_done_does_not_go_on_in_a_later_epoch() -> None:
+    """Else one request would have given a value two tokens, one of them to nobody."""
+    engine = LosingEngine(rotation(2))
+
+    with pytest.raises(VaultError, match="epoch changed") as caught:
+        tokenizer(engine).tokenize("alice", [b"sa"], lambda *_: b"", 1e9)
+
+    assert caught.value.code == "unavailable"
+    assert stored(engine) == 1
+
+
+def test_a_request_whose_write_may_be_done_finds_it_done_while_its_epoch_is_active() -> None:
+    engine = LosingEngine(rotation(2, owner="bob"))
+
+    done = tokenizer(engine).tokenize("alice", [b"sa"], lambda *_: b"", 1e9)
+
+    assert (done.epoch, stored(engine)) == (1, 1)
+    assert engine.calls == ["look_up", "mint", "wait_for", "look_up", "read_epoch"]
 
 
 def tokenizer(engine: LoneEngine, ring: KeyRing = RING) -> Tokenizer:

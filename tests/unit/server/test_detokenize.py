@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 import requests
 
+from tests.unit.server.crowded import writing
 from tests.unit.server.lone_engine import LoneEngine
 from tests.unit.server.serving import KEYS, RING, Node, problem_of, serving
 from tvault.errors import VaultError
 from tvault.model.blocks import seal
 from tvault.model.commands import Mint
 from tvault.model.keys import KeyRing
+from tvault.model.records import Places
 from tvault.model.rules import Admitted
 from tvault.server.detokenize import Detokenizer
 from tvault.wire import Limits
@@ -102,10 +105,39 @@ def test_what_is_all_found_needs_no_confirmation(node: Node) -> None:
     assert node.engine.calls == ["look_up"]
 
 
+class ViewThatChanges(LoneEngine):
+    """An engine whose view, once it is due, changes after a look; in the next stands what was missed."""
+
+    is_due = False
+
+    def look_up(self, owner: str, epoch: int, digests: Sequence[bytes], deadline: float) -> Places:
+        found = super().look_up(owner, epoch, digests, deadline)
+        if self.is_due:
+            self.is_due = False
+            self.view += 1
+            writing("late")(self)
+        return found
+
+
+def test_when_the_view_changes_the_look_is_made_again_in_the_new_one() -> None:
+    with serving() as before:
+        [known, late] = before.tokenize(["known", "late"])
+    engine = ViewThatChanges(KEYS)
+    with serving(engine) as node:
+        node.tokenize(["known"])
+        engine.calls.clear()
+        engine.is_due = True
+
+        assert node.detokenize([known, late]) == ["known", "late"]
+        assert engine.calls == ["look_up", "confirm", "look_up"], "now all is found"
+        assert node.post("/detokenize", {"token": UNKNOWN}).status_code == 404
+        assert engine.calls[3:] == ["look_up", "confirm"]
+
+
 class Unconfirmed(LoneEngine):
     """An engine that hears from no majority."""
 
-    def confirm(self, vantage: int, deadline: float) -> None:
+    def confirm(self, vantage: int, deadline: float) -> int | None:
         super().confirm(vantage, deadline)
         raise VaultError("unavailable", "No majority answers.")
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import resource
 from pathlib import Path
 
 import msgspec
@@ -12,7 +15,7 @@ from tvault.model.commands import Rows, encode_rows
 from tvault.replication.entry import ORIGIN, Kind, follow
 from tvault.replication.promise import Promise, Standing
 from tvault.replication.recovery import Identity
-from tvault.server.folder import PROMISE_FILE, DataFolder, Opened
+from tvault.server.folder import DOUBTFUL, PROMISE_FILE, DataFolder, Opened
 from tvault.store.sqlite import FILE_NAME
 
 ME = Identity("c", ("n1", "n2", "n3"), "n1", "key 1")
@@ -57,7 +60,9 @@ def test_a_node_remembers_itself_and_counts_its_boots(tmp_path: Path) -> None:
     before = live_once(tmp_path)
     after = opened_once(tmp_path)
     assert after.set_aside is None
-    assert after.promise == msgspec.structs.replace(before, boot=before.boot + 1)
+    assert after.promise.life != before.life
+    again = msgspec.structs.replace(before, boot=before.boot + 1, life=after.promise.life)
+    assert after.promise == again
     assert after.store.last().seq == 3
 
 
@@ -94,6 +99,84 @@ def test_a_crash_while_files_were_set_aside_never_makes_a_voter_or_a_founder(
     again = opened_once(tmp_path)
     assert again.set_aside is None, "begun anew once is enough"
     assert again.promise.incarnation == after.promise.incarnation
+
+
+def test_files_in_doubt_are_set_aside_with_the_doubt_and_the_reason_stays_known(tmp_path: Path) -> None:
+    before = live_once(tmp_path)
+    folder = DataFolder(tmp_path)
+    opened = folder.open(ME, cache_mib=2)
+    opened.doubt("a sync failed")
+    opened.store.close()
+    opened.promise_file.close()
+    folder.close()
+
+    after = opened_once(tmp_path)
+    assert after.set_aside == "a sync failed"
+    assert after.promise.incarnation != before.incarnation
+    assert (after.promise.standing, after.promise.set_aside) == (Standing.BLANK, True)
+    (aside,) = tmp_path.glob("set-aside-*")
+    assert {DOUBTFUL, FILE_NAME, PROMISE_FILE} <= {file.name for file in aside.iterdir()}
+
+    again = opened_once(tmp_path)
+    assert again.set_aside is None, "the doubt is dealt with"
+    assert again.last_set_aside is not None
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ: a sync failed", again.last_set_aside)
+    assert before_any_doubt(tmp_path / "other") is None
+
+
+def before_any_doubt(path: Path) -> str | None:
+    live_once(path)
+    return opened_once(path).last_set_aside
+
+
+def test_a_doubt_needs_no_room_on_the_disk_for_its_words(tmp_path: Path) -> None:
+    """In a child, whose files may not grow at all."""
+    live_once(tmp_path)
+    child = os.fork()
+    if child == 0:
+        try:
+            folder = DataFolder(tmp_path)
+            opened = folder.open(ME, cache_mib=2)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+            opened.doubt("a sync failed")
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0, "that the words did not fit is no failure"
+    assert (tmp_path / DOUBTFUL).stat().st_size == 0
+    assert opened_once(tmp_path).set_aside is not None
+
+
+@pytest.mark.parametrize("moved", [[], [FILE_NAME], [FILE_NAME, PROMISE_FILE]])
+def test_a_crash_while_doubtful_files_were_set_aside_a_second_time_leaves_none_of_them_trusted(
+    tmp_path: Path, moved: list[str]
+) -> None:
+    """Files were set aside here before, so that alone betrays nothing: the doubt goes last."""
+    live_once(tmp_path)
+    (tmp_path / PROMISE_FILE).unlink()
+    opened_once(tmp_path)
+    folder = DataFolder(tmp_path)
+    opened = folder.open(ME, cache_mib=2)
+    entry = follow(opened.store.last(), 1, Kind.ROWS, encode_rows(Rows()))
+    opened.store.write(None, [entry], 0)
+    opened.promise_file.write(
+        msgspec.structs.replace(opened.promise, standing=Standing.VOTER), sync=True
+    )
+    opened.doubt("a sync failed")
+    opened.store.close()
+    opened.promise_file.close()
+    folder.close()
+    aside = tmp_path / "set-aside-20990101T000000.000000Z"
+    aside.mkdir()
+    for name in moved:
+        for file in tmp_path.glob(name + "*"):
+            file.rename(aside / file.name)
+
+    after = opened_once(tmp_path)
+    assert (after.promise.standing, after.promise.set_aside) == (Standing.BLANK, True)
+    assert after.promise.incarnation != opened.promise.incarnation
+    assert after.store.last() == ORIGIN
+    assert not (tmp_path / DOUBTFUL).exists()
 
 
 @pytest.mark.parametrize(

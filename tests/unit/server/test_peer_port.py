@@ -13,10 +13,10 @@ import pytest
 import requests
 
 from tvault.replication import codec
-from tvault.replication.messages import Envelope, Seek
+from tvault.replication.messages import Confirm, Envelope
 from tvault.server.framing import Server, make_server
-from tvault.server.hello import HEADER, Hello, digest_of_fields, encode_hello
-from tvault.server.links import LENGTH, Link
+from tvault.server.hello import HEADER, Hello, digest_of_names, encode_hello
+from tvault.server.links import LENGTH, Link, Peer
 from tvault.server.peer_api import PeerApi
 from tvault.wire import PEER_HELLO, PEER_STATUS, PEER_STREAM
 
@@ -27,11 +27,13 @@ def hello_of(node: str, **changes: Any) -> Hello:
     fields: dict[str, Any] = {
         "cluster": "c",
         "ensemble": ("n1", "n2"),
-        "fields": digest_of_fields(["ssn"]),
+        "fields": digest_of_names(["ssn"]),
         "keys": "0123",
         "node": node,
         "incarnation": f"life of {node}",
         "boot": 3,
+        "life": "a",
+        "owners": digest_of_names(["alice"]),
     }
     return Hello(**(fields | changes))
 
@@ -45,6 +47,7 @@ class Port:
     delivered: list[Envelope] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
+    differing: list[str] = field(default_factory=list)
     arrived: threading.Event = field(default_factory=threading.Event)
 
     def deliver(self, envelope: Envelope) -> None:
@@ -62,6 +65,7 @@ def port() -> Iterator[Port]:
         lost=port.lost.append,
         status=lambda: {"node": "n1"},
         refused=port.refusals.append,
+        differs=port.differing.append,
     )
     server: Server = make_server(api.app, "127.0.0.1", 0, 4)
     server.prepare()
@@ -104,7 +108,7 @@ def test_without_the_clusters_secret_nothing_is_answered(port: Port) -> None:
     [
         ({"cluster": "other"}, "another cluster"),
         ({"ensemble": ("n2", "n1")}, "another ensemble"),
-        ({"fields": digest_of_fields(["mrn"])}, "another field list"),
+        ({"fields": digest_of_names(["mrn"])}, "another field list"),
         ({"keys": "4567"}, "another token key"),
         ({"format": 99}, "another message format"),
         ({"node": "n9"}, "not another node of the ensemble"),
@@ -124,14 +128,14 @@ def test_a_peer_with_another_configuration_is_refused_by_name(
 
 
 def test_the_order_of_field_paths_does_not_matter() -> None:
-    assert digest_of_fields(["a", "b"]) == digest_of_fields(["b", "a"])
-    assert digest_of_fields(["a", "b"]) != digest_of_fields(["a,b"])
+    assert digest_of_names(["a", "b"]) == digest_of_names(["b", "a"])
+    assert digest_of_names(["a", "b"]) != digest_of_names(["a,b"])
 
 
 def test_garbage_ends_the_stream_and_harms_nothing(port: Port) -> None:
-    good = Envelope("n2", "life of n2", 3, 0, Seek())
-    foreign = Envelope("n1", "life of n2", 3, 0, Seek())
-    past = Envelope("n2", "life of n2", 2, 0, Seek())
+    good = Envelope("n2", "life of n2", 3, "a", 0, Confirm(1))
+    foreign = Envelope("n1", "life of n2", 3, "a", 0, Confirm(1))
+    past = Envelope("n2", "life of n2", 2, "a", 0, Confirm(1))
     bodies = [
         framed(b"garbage"),
         framed(b"\xc1"),
@@ -155,7 +159,7 @@ def test_what_a_peer_sent_before_its_new_stream_is_lost_before_anything_arrives(
     lost_by_then: list[str] = []
 
     def body() -> Iterator[bytes]:
-        yield framed(codec.encode(Envelope("n2", "life of n2", 3, 0, Seek())))
+        yield framed(codec.encode(Envelope("n2", "life of n2", 3, "a", 0, Confirm(1))))
         assert port.arrived.wait(10)
         lost_by_then.extend(port.lost)
 
@@ -171,9 +175,16 @@ def test_a_hello_that_is_none_is_malformed(port: Port) -> None:
 
 def test_a_link_delivers_in_order_and_tells_when_it_breaks(port: Port) -> None:
     lost = threading.Event()
-    link = Link(port.url, hello_of("n2"), SECRET, lost=lost.set, refused=port.refusals.append)
+    link = Link(
+        Peer("n1", port.url),
+        hello_of("n2"),
+        SECRET,
+        lost=lost.set,
+        gone=lambda: None,
+        refused=port.refusals.append,
+    )
     link.start()
-    frames = [codec.encode(Envelope("n2", "life of n2", 3, view, Seek())) for view in range(50)]
+    frames = [codec.encode(Envelope("n2", "life of n2", 3, "a", view, Confirm(1))) for view in range(50)]
     while not port.arrived.wait(0.02):
         link.send(frames[0])
     port.delivered.clear()
@@ -196,7 +207,14 @@ def test_a_link_tells_once_why_it_is_refused(port: Port) -> None:
         told.append(why)
         known.set()
 
-    link = Link(port.url, hello_of("n2"), "cd" * 32, lost=lambda: None, refused=refused)
+    link = Link(
+        Peer("n1", port.url),
+        hello_of("n2"),
+        "cd" * 32,
+        lost=lambda: None,
+        gone=lambda: None,
+        refused=refused,
+    )
     link.start()
     assert known.wait(10)
     link.stop()

@@ -1,0 +1,221 @@
+"""What the engine does about the verdicts of a chain: what it tries again, and what it must not."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from tvault.engine import EpochRefused, StaleEpoch, TokensExist, Written
+from tvault.errors import VaultError
+from tvault.model.commands import Command, EpochStart, Mint, Rotate, Rows, encode_rows
+from tvault.ordering import Declined, Verdict
+from tvault.replication.account import Condition
+from tvault.replication.entry import Kind, follow
+from tvault.replication.promise import Standing
+from tvault.replication.state import State
+from tvault.server.chain_engine import BEHIND_SECONDS, CONFIRMED, ChainEngine
+from tvault.store.memory import MemoryStore
+
+NO_CHAIN = Declined("unavailable", "no chain")
+LOST = Declined("unavailable", "the chain changed", nothing_ordered=False)
+BUSY = Declined("overloaded", "too many")
+NOT_PASSING = Declined("unavailable", "unknown owner", is_passing=False)
+MINT = Mint("alice", 1, ())
+MEMBER = State(
+    node="n1",
+    incarnation="a",
+    standing=Standing.VOTER,
+    condition=Condition.READY,
+    promised=4,
+    role="tail",
+    view=4,
+    chain=("n2", "n1"),
+    last=9,
+    committed=9,
+    can_write=True,
+    degraded=True,
+    caught_up=False,
+    readable=4,
+)
+OUTSIDER = replace(MEMBER, role="outside", readable=0)
+
+
+@dataclass
+class Desk:
+    """A node that answers as it is told to, and notes what it is asked."""
+
+    verdicts: list[Verdict | None] = field(default_factory=list)
+    states: list[State] = field(default_factory=lambda: [MEMBER])
+    confirmations: list[bool] = field(default_factory=list)
+    indexes: list[int | None] = field(default_factory=list)
+    reaches: int = 1 << 60
+    is_cut_off: bool = False
+    asked: list[str] = field(default_factory=list)
+
+    @property
+    def state(self) -> State:
+        return self.states[0]
+
+    @property
+    def committed(self) -> int:
+        return self.state.committed
+
+    @property
+    def can_write(self) -> bool:
+        return self.state.can_write
+
+    def submit(self, command: Command, deadline: float) -> Verdict | None:  # noqa: ARG002
+        self.asked.append(type(command).__name__.lower())
+        return self.verdicts.pop(0)
+
+    def confirm(self, looked_in: int, deadline: float) -> bool:  # noqa: ARG002
+        self.asked.append(f"confirm {looked_in}")
+        return self.confirmations.pop(0)
+
+    def ask_index(self, deadline: float) -> int | None:  # noqa: ARG002
+        self.asked.append("index")
+        return self.indexes.pop(0)
+
+    def wait_for(self, seq: int, deadline: float) -> bool:
+        self.asked.append(f"wait {seq}")
+        if seq > self.reaches:
+            threading.Event().wait(deadline - time.monotonic())
+        return seq <= self.reaches
+
+    def wait_for_chain(self, deadline: float) -> bool:
+        self._move()
+        return self.state.can_write and time.monotonic() < deadline
+
+    def wait_for_vantage(self, deadline: float) -> bool:
+        return self.wait_for_chain(deadline)
+
+    def doubt_files(self, why: str) -> None:
+        self.asked.append(why)
+
+    def _move(self) -> None:
+        self.asked.append("chain")
+        if len(self.states) > 1:
+            self.states.pop(0)
+
+
+def engine(desk: Desk, epochs: Iterable[int] = ()) -> ChainEngine:
+    store = MemoryStore()
+    for epoch in epochs:
+        rows = encode_rows(Rows(epochs=(EpochStart("alice", epoch),)))
+        store.write(None, [follow(store.last(), 1, Kind.ROWS, rows)], 0)
+    return ChainEngine(desk, store)
+
+
+def soon() -> float:
+    return time.monotonic() + 5
+
+
+def refused(call: object, *arguments: object) -> VaultError:
+    with pytest.raises(VaultError) as caught:
+        call(*arguments)  # type: ignore[operator]
+    return caught.value
+
+
+def test_a_write_is_sent_again_whenever_the_chain_changed() -> None:
+    desk = Desk(verdicts=[NO_CHAIN, LOST, NO_CHAIN, Written(7)])
+    assert engine(desk).mint(MINT, soon()) == Written(7)
+    assert desk.asked == ["mint", "chain"] * 3 + ["mint"]
+
+
+def test_a_rotation_is_sent_again_only_while_it_is_certain_that_nothing_was_ordered() -> None:
+    desk = Desk(verdicts=[NO_CHAIN, NO_CHAIN, EpochRefused(3, 9)])
+    assert engine(desk).rotate(Rotate("alice", 2), soon()) == EpochRefused(3, 9)
+    desk = Desk(verdicts=[NO_CHAIN, LOST, Written(7)])
+    assert refused(engine(desk).rotate, Rotate("alice", 2), soon()).code == "unavailable"
+    assert desk.verdicts == [Written(7)], "else it could be told that another one had rotated"
+
+
+@pytest.mark.parametrize("verdict", [BUSY, NOT_PASSING])
+def test_what_another_try_does_not_help_is_told_at_once(verdict: Declined) -> None:
+    desk = Desk(verdicts=[verdict, Written(7)])
+    assert refused(engine(desk).mint, MINT, soon()).code == verdict.code
+    assert desk.asked == ["mint"]
+
+
+def test_after_an_unknown_outcome_nobody_is_told_that_nothing_was_written() -> None:
+    desk = Desk(verdicts=[LOST, BUSY])
+    refusal = refused(engine(desk).mint, MINT, soon())
+    assert refusal.code == "unavailable"
+    assert "unknown" in refusal.detail
+
+
+def test_after_an_unknown_outcome_a_write_does_not_go_on_in_another_epoch() -> None:
+    """The first try may have been ordered: then one request would have tokens in two epochs."""
+    assert refused(engine(Desk(verdicts=[LOST, StaleEpoch(2)])).mint, MINT, soon()).code == "unavailable"
+    own = engine(Desk(verdicts=[LOST, TokensExist(5)])).mint(MINT, soon())
+    assert own == TokensExist(5, is_perhaps_own=True)
+    assert engine(Desk(verdicts=[NO_CHAIN, StaleEpoch(2)])).mint(MINT, soon()) == StaleEpoch(2)
+    assert engine(Desk(verdicts=[NO_CHAIN, TokensExist(5)])).mint(MINT, soon()) == TokensExist(5)
+
+
+def test_with_no_chain_for_long_a_write_is_refused() -> None:
+    desk = Desk(verdicts=[NO_CHAIN], states=[replace(OUTSIDER, can_write=False, chain=())])
+    assert refused(engine(desk).mint, MINT, soon()).detail == "no chain"
+
+
+def test_a_member_has_its_own_view_confirmed() -> None:
+    desk = Desk(confirmations=[True])
+    assert engine(desk).confirm(4, soon()) is None
+    assert desk.asked == ["confirm 4"]
+
+
+def test_after_a_view_change_the_look_is_made_again_in_the_new_view() -> None:
+    desk = Desk(confirmations=[False, True], states=[MEMBER, replace(MEMBER, view=8, readable=8)])
+    vault = engine(desk)
+    assert vault.confirm(4, soon()) == 8
+    assert vault.confirm(8, soon()) is None
+
+
+def test_an_outsider_looks_once_it_knows_all_that_a_member_has_confirmed() -> None:
+    desk = Desk(states=[OUTSIDER], indexes=[12])
+    vault = engine(desk)
+    again = vault.confirm(vault.vantage(), soon())
+    assert again == CONFIRMED
+    assert desk.asked[-2:] == ["index", "wait 12"]
+    desk.asked.clear()
+    assert vault.confirm(CONFIRMED, soon()) is None
+    assert desk.asked == []
+
+
+def test_an_outsider_that_is_behind_sends_its_reader_to_another_node() -> None:
+    desk = Desk(states=[OUTSIDER], indexes=[12], reaches=11)
+    assert "another one" in refused(engine(desk).confirm, 0, soon()).detail
+    full = Desk(states=[replace(OUTSIDER, condition=Condition.FULL)])
+    assert "another one" in refused(engine(full).confirm, 0, soon()).detail
+    assert "index" not in full.asked
+
+
+def test_an_outsider_that_is_behind_does_not_keep_a_writer_whose_tokens_exist() -> None:
+    began = time.monotonic()
+    slow = Desk(states=[OUTSIDER], reaches=0)
+    assert "another one" in refused(engine(slow).wait_for, 12, soon()).detail
+    assert BEHIND_SECONDS <= time.monotonic() - began < BEHIND_SECONDS + 1
+    full = Desk(states=[replace(OUTSIDER, condition=Condition.FULL)], reaches=0)
+    assert "another one" in refused(engine(full).wait_for, 12, soon()).detail
+    assert full.asked == ["wait 12"]
+
+
+def test_a_member_that_was_cut_off_does_not_try_to_confirm_for_ever() -> None:
+    desk = Desk(confirmations=[False], is_cut_off=True)
+    assert refused(engine(desk).confirm, 4, soon()).code == "unavailable"
+    assert desk.asked == ["confirm 4"]
+
+
+def test_an_epoch_is_told_once_its_entry_is_committed_and_the_look_confirmed() -> None:
+    before = replace(MEMBER, committed=0)
+    desk = Desk(states=[before], confirmations=[False, True], reaches=0)
+    vault = engine(desk, epochs=[2])
+    assert refused(vault.read_epoch, "alice", time.monotonic() + 0.1).code == "unavailable"
+    assert desk.asked == ["wait 1"] * len(desk.asked)
+    desk = Desk(states=[MEMBER, replace(MEMBER, view=5, readable=5)], confirmations=[False, True])
+    assert engine(desk, epochs=[2]).read_epoch("alice", soon()) == 2
+    assert desk.asked == ["confirm 4", "chain", "confirm 5"]

@@ -1,0 +1,195 @@
+"""What a head decides about its own chain: whom to take in, whom to drop, when to hand over.
+
+It forms the chain anew by a ballot without pre-vote, and only for a chain that it can expect to get: one
+that leaves out nobody but whom it means to drop.  A returning node never does this by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tvault.replication.account import Condition
+from tvault.replication.arrangement import Candidate, arrange, slow_nodes
+from tvault.replication.chain import Chain
+from tvault.replication.memory import Memory
+from tvault.replication.presence import Peers
+from tvault.replication.view import Member
+
+FIRST_PAUSE_MS = 250
+LONGEST_PAUSE_MS = 4_000
+STABLE_MS = 30_000
+"""A node that was taken in waits so long until it is taken in again: twice as long each time, until it
+has been a member for `STABLE_MS`."""
+
+SLOW_FOR_MS = 5_000
+"""How long a node must be the slow one before it is dropped."""
+
+BEHIND_FOR_MS = 10_000
+THROTTLE_MS = 40
+"""When an outsider has copied for `BEHIND_FOR_MS` without coming closer, the head orders an entry every
+`THROTTLE_MS` at most."""
+
+
+@dataclass
+class _Invitation:
+    """When a node may be taken in next, and the pause after that."""
+
+    at: int
+    not_before: int
+    pause_ms: int
+
+
+@dataclass
+class _Gap:
+    """How far an outsider was behind, and since when it has not come closer."""
+
+    since: int
+    entries: int
+
+
+class Membership:
+    """The judgement of one node while it heads a chain.  Outlives its views: pauses go on growing."""
+
+    def __init__(self, memory: Memory, peers: Peers) -> None:
+        self._memory = memory
+        self._peers = peers
+        self._invitations: dict[str, _Invitation] = {}
+        self._slow_since: dict[str, int] = {}
+        self._gaps: dict[str, _Gap] = {}
+        self._leaving: set[str] = set()
+        self.is_throttled = False
+
+    def wants_to_leave(self, node: str) -> None:
+        """A member asked to be left out."""
+        self._leaving.add(node)
+
+    def should_reform(self, chain: Chain, now: int) -> bool:
+        """Whether this head should form its open and live chain anew now."""
+        members = [member.node for member in chain.view.chain]
+        leaving, self._leaving = self._leaving.intersection(members), set()
+        leaving |= {node for node in members if self._is_full(node, now)}
+        if leaving and self._is_possible(chain, now, without=leaving):
+            return True
+        slow = self._slow_for_long(chain, now) - {self._memory.me.node}
+        if slow and self._is_possible(chain, now, without=slow):
+            return True
+        joining = self._next_to_join(chain, now)
+        if joining is not None:
+            self._invite(joining, now)
+        return joining is not None
+
+    def should_hand_over(self, chain: Chain, now: int) -> bool:
+        """Whether this head is the slow one, and others can go on without it."""
+        me = self._memory.me.node
+        return me in self._slow_for_long(chain, now) and self.is_dispensable(chain, now)
+
+    def is_dispensable(self, chain: Chain, now: int) -> bool:
+        """Whether the others can be expected to form a chain without this head."""
+        return self.heir(chain, now) is not None
+
+    def heir(self, chain: Chain, now: int) -> str | None:
+        """The member that should ask for the next view when this head goes; None when the others are
+        too few for one."""
+        accounts = self._accounts(now)
+        able = [
+            member.node
+            for member in chain.view.chain[1:]
+            if member.node in accounts
+            and accounts[member.node].account.may_vote
+            and accounts[member.node].account.condition is Condition.READY
+        ]
+        return able[0] if len(able) >= self._memory.majority else None
+
+    def others_can_go_on(self, now: int) -> bool:
+        """Whether enough other nodes are there, and stay, for a chain without this one."""
+        able = [
+            each
+            for each in self._accounts(now).values()
+            if each.account.may_vote and each.account.condition is Condition.READY
+        ]
+        return len(able) >= self._memory.majority
+
+    def watch_outsiders(self, chain: Chain, now: int) -> None:
+        """Slow down a little for an outsider that copies and cannot come closer."""
+        members = {member.node for member in chain.view.chain}
+        end = self._memory.log.committed
+        gaps: dict[str, _Gap] = {}
+        for heard in self._peers.heard(now):
+            presence = heard.presence
+            ready = presence.account.condition is Condition.READY
+            if heard.member.node in members or presence.caught_up or not ready:
+                continue
+            behind = max(end - presence.committed, 0)
+            known = self._gaps.get(heard.member.node)
+            closer = known is None or behind < known.entries * 0.9
+            gaps[heard.member.node] = _Gap(now, behind) if closer or known is None else known
+        self._gaps = gaps
+        self.is_throttled = any(now - gap.since >= BEHIND_FOR_MS for gap in gaps.values())
+
+    def _next_to_join(self, chain: Chain, now: int) -> str | None:
+        """An outsider that lacks nothing, hears the head, and fits behind the members there are."""
+        members = {member.node for member in chain.view.chain}
+        for heard in self._peers.heard(now):
+            node = heard.member.node
+            if node in members or not heard.presence.caught_up:
+                continue
+            if not self._may_invite(node, now):
+                continue
+            arranged = self._arranged(chain, now, [*members, node])
+            if arranged is not None and members | {node} <= {member.node for member in arranged}:
+                return node
+        return None
+
+    def _is_full(self, node: str, now: int) -> bool:
+        """Whether a node said that its disk is full: as a member it has fallen silent."""
+        candidate = self._accounts(now).get(node)
+        return candidate is not None and candidate.account.condition is Condition.FULL
+
+    def _may_invite(self, node: str, now: int) -> bool:
+        known = self._invitations.get(node)
+        return known is None or now >= known.not_before
+
+    def _invite(self, node: str, now: int) -> None:
+        known = self._invitations.get(node)
+        pause = FIRST_PAUSE_MS
+        if known is not None and now - known.at < STABLE_MS:
+            pause = min(2 * known.pause_ms, LONGEST_PAUSE_MS)
+        self._invitations[node] = _Invitation(now, now + pause, pause)
+
+    def _slow_for_long(self, chain: Chain, now: int) -> set[str]:
+        accounts = self._accounts(now)
+        accounts[self._memory.me.node] = self._mine(now)
+        members = [accounts[m.node] for m in chain.view.chain if m.node in accounts]
+        slow = slow_nodes(members)
+        self._slow_since = {node: self._slow_since.get(node, now) for node in sorted(slow)}
+        return {node for node, since in self._slow_since.items() if now - since >= SLOW_FOR_MS}
+
+    def _is_possible(self, chain: Chain, now: int, without: Iterable[str]) -> bool:
+        dropped = set(without)
+        kept = [member.node for member in chain.view.chain if member.node not in dropped]
+        arranged = self._arranged(chain, now, kept)
+        return arranged is not None and set(kept) <= {member.node for member in arranged}
+
+    def _arranged(self, chain: Chain, now: int, nodes: Iterable[str]) -> tuple[Member, ...] | None:
+        """The chain that these nodes would make, as far as this head has heard of them."""
+        accounts = self._accounts(now)
+        me = self._memory.me.node
+        order = [member.node for member in chain.view.chain] + list(self._memory.others)
+        wanted = set(nodes)
+        others = [accounts[node] for node in dict.fromkeys(order) if node in wanted and node in accounts]
+        return arrange(
+            self._mine(now),
+            [each for each in others if me in each.account.hears],
+            self._memory.majority,
+        )
+
+    def _mine(self, now: int) -> Candidate:
+        return Candidate(self._memory.me, self._memory.account(self._peers.hears(now), now))
+
+    def _accounts(self, now: int) -> dict[str, Candidate]:
+        return {
+            heard.member.node: Candidate(heard.member, heard.presence.account)
+            for heard in self._peers.heard(now)
+            if self._peers.is_heard(heard.member.node, now)
+        }
