@@ -32,6 +32,7 @@ _OBSTACLES = (  # Python 3.10 tells SQLite's codes by their messages alone
     "out of memory",
 )
 _NO_ROOM_TO_SHARE = {"SQLITE_IOERR_SHMSIZE"}  # its shared memory file, in which nothing durable stands
+_STAMP = 0x74560000  # "tV", then the number of steps
 _FULL = 2  # what `PRAGMA synchronous` answers for FULL
 
 
@@ -75,11 +76,22 @@ class Database:
         if (mode, synchronous) != ("wal", _FULL):
             raise VaultError("configuration", f"SQLite refuses WAL with full sync for {self._path}")
         migrate(self._writer, migrations, self._path)
+        self._refuse_read_only()
         for _ in range(readers):
             reader = _database(self._path, _reader_pragmas(), lock_type="DEFERRED")
             reader.connect()
             self._readers.append(reader)
             self._pool.put(reader)
+
+    def _refuse_read_only(self) -> None:
+        """SQLite opens a file whose header names a format that it does not know, to read it only: if
+        the file may be written, the header is damaged."""
+        try:
+            self.probe()
+        except StoreBlocked as refusal:
+            if "readonly" in str(refusal) and os.access(self._path, os.W_OK):
+                raise StoreBroken(f"the header of {self._path.name} is damaged") from refusal
+            raise
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -131,9 +143,14 @@ class Database:
 def migrate(database: SqliteDatabase, migrations: tuple[Migration, ...], path: Path) -> None:
     """Apply the steps that the file has not seen, each in a transaction of its own.
 
-    Raises `VaultError` with code `configuration` when the file has seen more steps than there are.
+    The number of steps stands in the file's header twice, so that a damaged one is not taken for that of
+    a newer tvault.  Raises `VaultError` with code `configuration` when the file has seen more steps than
+    there are, and `StoreBroken` when the two numbers differ.
     """
     version = database.user_version
+    stamp = database.pragma("application_id")
+    if stamp not in (0, _STAMP + version):
+        raise StoreBroken(f"the header of {path.name} is damaged")
     if version > len(migrations):
         known = len(migrations)
         detail = f"{path} was written by a newer tvault: its schema is {version}, this one knows {known}"
@@ -142,6 +159,7 @@ def migrate(database: SqliteDatabase, migrations: tuple[Migration, ...], path: P
         with database.atomic():
             step(database)
             database.user_version = number
+            database.pragma("application_id", _STAMP + number)
 
 
 @contextmanager

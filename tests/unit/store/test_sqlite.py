@@ -334,3 +334,15 @@ def test_a_token_twice_in_the_file_does_not_open(tmp_path: Path) -> None:
 
 def store_folder(store: SqliteStore) -> Path:
     return store._database._path.parent
+
+
+@pytest.mark.parametrize("at", [18, 60, 62, 63, 68, 71])
+def test_a_damaged_header_is_damage_and_no_newer_file_or_missing_right(tmp_path: Path, at: int) -> None:
+    """Format, number of schema steps, and the stamp beside it: whoever met these could only give up."""
+    SqliteStore(tmp_path).close()
+    file = tmp_path / FILE_NAME
+    content = bytearray(file.read_bytes())
+    content[at] ^= 4
+    file.write_bytes(content)
+    with pytest.raises(StoreBroken):
+        SqliteStore(tmp_path)
