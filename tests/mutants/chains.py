@@ -19,6 +19,7 @@ _INBOX = "tvault/replication/inbox.py"
 _LOG = "tvault/replication/log.py"
 _PARTICIPANT = "tvault/replication/participant.py"
 _PRESENCE = "tvault/replication/presence.py"
+_LIVES = "tests/unit/replication/test_lives.py"
 _RECOVERY = "tvault/replication/recovery.py"
 _REPLICA = "tvault/replication/replica.py"
 
@@ -253,6 +254,16 @@ LIVES = (
         "        if follows:\n            self._record(envelope, past)",
         "        if follows or known:\n            self._record(envelope, past)",
         scenarios="doubt_an_older_copy",
+    ),
+    mutant(
+        "what-an-earlier-boot-knew-may-be-forgotten",
+        "1.2 7 a journal never ends below what its node said to be committed before it started",
+        _PRESENCE,
+        "        forgotten = end < said.before and envelope.boot >= said.boot",
+        "        forgotten = end < said.before and envelope.boot < 0",
+        tests=(
+            f"{_LIVES}::test_a_copy_of_the_present_boot_is_noticed_by_what_it_had_said_to_be_committed",
+        ),
     ),
     mutant(
         "doubts-are-ignored",

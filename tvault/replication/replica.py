@@ -58,12 +58,14 @@ class Replica:
     def tick(self, now: int, jitter: float) -> None:
         """Time has passed.  To be called at least every half heartbeat."""
         self._now = now
-        self._part.tick(now, jitter)
+        if self._part.doubt is None:
+            self._part.tick(now, jitter)
 
     def receive(self, envelope: Envelope, now: int) -> None:
         """A message from another node of the ensemble."""
         self._now = now
-        self._inbox.receive(envelope, now)
+        if self._part.doubt is None:
+            self._inbox.receive(envelope, now)
 
     def unreachable(self, node: str) -> None:
         """The port of `node` refuses connections: its process is gone.  Only a hint, which spares the
@@ -181,8 +183,8 @@ class Replica:
 
     @property
     def doubt(self) -> str | None:
-        """Why this node's folder must be an older copy of what it was, once a peer has shown it: the
-        driver sets all files aside and begins a new incarnation."""
+        """Why this node's folder must be an older copy of what it was, once a peer has shown it: from
+        then on it does nothing; the driver sets all files aside and begins a new incarnation."""
         return self._part.doubt
 
     @property
