@@ -49,9 +49,9 @@ MEMBERS = (
         "leaves-at-once",
         "2.9 a member asks the head to re-form without it, and waits",
         _PARTICIPANT,
-        "        if not self.membership.others_can_go_on(now):\n            return self.chain is None",
+        "        if self._is_alone(now):\n            return self.chain is None",
         "        if self.memory:\n            return True\n"
-        "        if not self.membership.others_can_go_on(now):\n            return self.chain is None",
+        "        if self._is_alone(now):\n            return self.chain is None",
         scenarios="leave_of_a_member",
     ),
     mutant(

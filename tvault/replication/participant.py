@@ -22,6 +22,9 @@ from tvault.replication.ready import Answer
 from tvault.replication.state import State
 from tvault.replication.view import Member, View
 
+ALONE_HEARTBEATS = 3
+"""For so many heartbeats the others must have been too few before a node leaves without handing over."""
+
 
 class Participant:
     """The views of one node, and who waits for what in them."""
@@ -43,6 +46,7 @@ class Participant:
         self._head_boot = 0
         self._is_draining = False
         self._is_let_go = False
+        self._alone_since: int | None = None
         self.chain: Chain | None = None
         self.is_reforming = False
         self.doubt: str | None = None
@@ -60,6 +64,8 @@ class Participant:
             self.chain.tick(now)
         if self.reads is not None:
             self.reads.tick(now)
+        alone = not self.membership.others_can_go_on(now)
+        self._alone_since = (self._alone_since or now) if alone else None
         self._lead(now)
         live = self.live_view(now)
         self.indexes.tick(live, now)
@@ -136,7 +142,7 @@ class Participant:
         """Whether nothing relies on this node any more, after `leave`."""
         if self.memory.condition is not Condition.LEAVING or self.is_reforming:
             return False
-        if not self.membership.others_can_go_on(now):
+        if self._is_alone(now):
             return self.chain is None or not self.chain.is_head or self.chain.unacknowledged == 0
         if self.chain is not None:
             is_drained = self.chain.is_head and self.chain.unacknowledged == 0
@@ -144,6 +150,14 @@ class Participant:
         live = self.live_view(now)
         goes_on = live is not None and live.number >= self.memory.promise.promised
         return self._is_let_go or goes_on
+
+    def _is_alone(self, now: int) -> bool:
+        """Whether the others have been too few for a chain for a while, not only for a moment."""
+        memory = self.memory
+        if len(memory.others) < memory.majority:
+            return True
+        since = self._alone_since
+        return since is not None and now - since >= ALONE_HEARTBEATS * memory.timing.heartbeat_ms
 
     def state(self, now: int) -> State:
         """What this node is and holds."""
