@@ -1,7 +1,8 @@
 # make demo    tokenize, look at and recover a sample on a three-node cluster of this machine
 # make test    everything that has to pass before a change is taken
 # make check   the fast part of it: style, types, imports, house rules
-# make bench   measure
+# make bench   measure, in about ten minutes; in one: make bench SCALE=small; PostgreSQL, too: PEERS=1
+# make measured  keep the last of these runs: docs/measured.json, and the tables and the plot made from it
 # make sim     the simulated cluster under many seeds, and a third as many with five nodes: make sim SEEDS=3000
 # make mutants every rule of the protocol broken on purpose, one at a time: each must be caught
 # make soak    faults let loose on a real cluster with eight clients: make soak MINUTES=30 SEED=7 NODES=5
@@ -16,7 +17,7 @@ MINUTES ?= 10
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench sim mutants soak recovery generate clean
+.PHONY: help demo test check bench measured sim mutants soak recovery generate clean
 
 help:
 	@sed -n '/^$$/q; s/^# //p' Makefile
@@ -44,7 +45,14 @@ test: check
 	$(BIN)/pytest -q -n $(JOBS) --ignore=tests/tidy --ignore=tests/docs
 
 bench: $(VENV)/.installed
-	$(BIN)/python -m tests.bench
+	$(if $(PEERS),$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]')
+	$(BIN)/python -m tests.bench $(if $(SCALE),--scale $(SCALE)) $(if $(PEERS),--peers) \
+	  $(if $(ONLY),--only $(ONLY))
+
+measured: $(VENV)/.installed
+	cp build/bench.json docs/measured.json
+	$(BIN)/python -m tests.bench.page
+	$(BIN)/python docs/diagrams/draw.py
 
 sim: $(VENV)/.installed
 	$(BIN)/python -m tests.sim --seeds 0:$(SEEDS) --nodes 3 --jobs $(JOBS)
@@ -64,6 +72,7 @@ recovery: $(VENV)/.installed
 generate: $(VENV)/.installed
 	$(BIN)/python -c 'from tvault.config.writing import sample; print(sample(), end="")' > tvault.toml
 	$(BIN)/python examples/generate_patients.py
+	$(BIN)/python -m tests.bench.page
 	$(BIN)/python docs/diagrams/draw.py
 
 clean:

@@ -8,7 +8,6 @@ a write is then unknown, and a retry is safe) or `overloaded` (nothing was writt
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
@@ -55,10 +54,11 @@ class Engine(Protocol):
     def rotate(self, command: Rotate, deadline: float) -> Written | EpochRefused:
         """Write the owner's next epoch, or say why not."""
 
-    def look_up(self, owner: str, epoch: int, digests: Sequence[bytes], deadline: float) -> Places:
-        """Where the values of these 16-byte digests are: one look at the journal, at everything this
-        node has persisted.  What is found is committed before the call returns.  What is not found
-        may be called *not found* only after `confirm` of a `vantage` taken before this look.
+    def look_up(self, owner: str, epoch: int, digests: bytes, deadline: float) -> Places:
+        """Where the values of these digests (16 bytes each, side by side) are: one look at the journal,
+        at everything this node has persisted.  What is found is committed before the call returns.
+        What is not found may be called *not found* only after `confirm` of a `vantage` taken before
+        this look.
         """
 
     def hint_epoch(self, owner: str) -> int:

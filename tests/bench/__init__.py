@@ -1,1 +1,1 @@
-"""What tvault costs, measured beside a hand-written SQLite file in the same run."""
+"""What tvault costs, measured beside its baselines in the same run: `python -m tests.bench --help`."""

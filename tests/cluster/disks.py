@@ -9,8 +9,8 @@ import subprocess
 from pathlib import Path
 from random import Random
 
-FILES = ("journal.sqlite", "journal.sqlite-wal", "promise")
 BALLAST = "ballast"
+NO_DISK = "a disk that is really full: no file system may be mounted"
 SPARE_BYTES = 16 * 1024
 """What each file may still grow by under a limit on the size of files."""
 
@@ -30,6 +30,15 @@ def flip_bits(file: Path, dice: Random, count: int) -> None:
     for _ in range(count if content else 0):
         content[dice.randrange(len(content))] ^= 1 << dice.randrange(8)
     file.write_bytes(content)
+
+
+def flip_bit(file: Path, at: int, bit: int = 4) -> None:
+    """Flip one bit of the byte at `at`; whoever has mapped the file sees it."""
+    with file.open("r+b") as opened:
+        opened.seek(at)
+        (value,) = opened.read(1)
+        opened.seek(at)
+        opened.write(bytes([value ^ (1 << bit)]))
 
 
 def truncate(file: Path, dice: Random) -> None:

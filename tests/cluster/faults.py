@@ -149,15 +149,25 @@ def damage(stage: Stage, file: str, how: str) -> None:
     """Flip bits of a file, one or many, or cut it off."""
     name = stage.member()
     stage.kill(name)
-    path = stage.cluster.data(name) / file
-    if not path.exists():
+    there = sorted(stage.cluster.data(name).glob(file))
+    if not there:
         raise Fallen(f"{name} has no {file}")
+    path = stage.dice.choice(there)
     if how == "truncate":
         disks.truncate(path, stage.dice)
     else:
         disks.flip_bits(path, stage.dice, stage.dice.choice((1, 1, 50)))
     stage.start(name)
     stage.writes(f"while {name} is in doubt")
+
+
+def lose_index(stage: Stage) -> None:
+    """What the journal can tell again is gone."""
+    name = stage.member()
+    stage.kill(name)
+    disks.wipe(stage.cluster.data(name) / "index")
+    stage.start(name)
+    stage.writes(f"while {name} has no index")
 
 
 def restore_old_copy(stage: Stage) -> None:
@@ -280,6 +290,9 @@ FAULTS: dict[str, Fault] = {
         partial(damage, file="journal.sqlite-wal", how="truncate"), doubts_a_disk=True
     ),
     "truncate-promise": Fault(partial(damage, file="promise", how="truncate"), doubts_a_disk=True),
+    "flip-index": Fault(partial(damage, file="index/*.run", how="flip")),
+    "truncate-index": Fault(partial(damage, file="index/*.run", how="truncate")),
+    "lose-index": Fault(lose_index),
     "restore": Fault(restore_old_copy, doubts_a_disk=True),
     "full": Fault(fill_disk, doubts_a_disk=True),
     "cut-node": Fault(partial(cut, pairs=one_node)),

@@ -17,6 +17,7 @@ from tests.cluster.crowd import CLIENTS, Crowd
 from tests.cluster.disks import SmallDisk
 from tests.cluster.namespaces import Namespaces
 from tests.cluster.wires import Pair, Wires
+from tvault.store.index import RUN_TOKENS
 
 WRITES_SECONDS = 10.0
 """How long a majority of healthy nodes may take to write again, on a machine with much to do."""
@@ -27,6 +28,9 @@ UP_SECONDS = 60.0
 WHOLE_SECONDS = 60.0
 END_SECONDS = 20.0
 DISK_MIB = 256
+STOCK_BATCH = 5_000
+STOCK_VALUES = 2 * RUN_TOKENS + STOCK_BATCH
+STOCK_STEP = 500
 AFTER_FAULT = {"tokenize": 30, "detokenize": 8, "miss": 8, "epoch": 6}
 """How many calls of each kind must be acknowledged after every fault before the next one."""
 
@@ -63,11 +67,17 @@ class Stage:
         self.wires = wires(self.cluster)
         self.crowd = Crowd(self.cluster, seed)
         self.began = time.monotonic()
+        self.stock: dict[str, str] = {}
+        """Some of the tokens of the first owner that are there from the beginning, and their values."""
 
     def open(self) -> None:
-        """Start all nodes, until they take writes."""
+        """Start all nodes, until they take writes; store enough for each to have files of the index."""
         self.cluster.start()
         self.until(self.is_whole, WHOLE_SECONDS, "the cluster does not start")
+        for first in range(0, STOCK_VALUES, STOCK_BATCH):
+            values = [f"in stock {number}" for number in range(first, first + STOCK_BATCH)]
+            tokens = self.cluster.tokenize(self.names[0], values)
+            self.stock.update(zip(tokens[::STOCK_STEP], values[::STOCK_STEP], strict=True))
 
     def close(self, *, keep: bool) -> None:
         """End everything; what the nodes have stored is kept for people, or left to go."""

@@ -7,7 +7,10 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import requests
+
 from tests.cluster.cluster import Cluster, eventually
+from tvault.wire import Limits
 
 SENTINEL = "sentinel-4711-of-the-patient"
 
@@ -37,6 +40,28 @@ def test_concurrent_clients_on_all_nodes_never_get_two_tokens_for_one_value(clus
     assert minted == len(merged), "some token was issued twice, or one was issued by nobody"
     for name in names:
         assert cluster.detokenize(name, list(merged.values())) == list(merged)
+
+
+def test_two_clients_for_each_place_of_a_node_all_get_their_turn(cluster: Cluster) -> None:
+    clients = 2 * Limits.requests_at_once
+    name = cluster.by_role("tail")
+
+    def client(number: int) -> list[int]:
+        headers = {"Authorization": f"Bearer {cluster.keys['A']}"}
+        with requests.Session() as session:
+            return [
+                session.post(
+                    f"{cluster.nodes[name]}/tokenize",
+                    json={"values": [f"burst {number}-{turn}"]},
+                    headers=headers,
+                    timeout=30,
+                ).status_code
+                for turn in range(10)
+            ]
+
+    with ThreadPoolExecutor(clients) as pool:
+        answers = list(pool.map(client, range(clients)))
+    assert answers == [[200] * 10] * clients
 
 
 def test_every_node_gives_the_same_answers(cluster: Cluster) -> None:

@@ -26,6 +26,7 @@ HURRY = 0.25
 """How much shorter the faults of a run are that has each kind once."""
 
 AGREE_SECONDS = 30.0
+MEND_SECONDS = 60.0
 FLOORS_A_SECOND = {"tokenize": 8.0, "detokenize": 2.0, "miss": 2.0, "epoch": 1.0, "rotate": 0.1}
 """How many calls of each kind must have been acknowledged, for each second of a run."""
 
@@ -143,7 +144,25 @@ def _agree(stage: Stage, report: Report) -> None:
     report.agreed_s = time.monotonic() - began
     stage.note_views(*stage.names)
     report.views = len(stage.views)
+    stage.until(
+        partial(_can_all_be_read, stage), MEND_SECONDS, "a node cannot give out all that it holds"
+    )
     read_all_back(stage.cluster, stage.crowd, *stage.names)
+
+
+def _can_all_be_read(stage: Stage) -> bool:
+    """Whether all nodes answer for all that there is.  A node whose disk changed what nobody has read
+    since begins anew when it is read now."""
+    cluster = stage.cluster
+    issued = issued_tokens(stage.crowd.recorder.operations())
+    asked = [(owner, [token for whose, token in issued if whose == owner]) for owner in cluster.keys]
+    asked.append((next(iter(cluster.keys)), list(stage.stock)))
+    return cluster.is_whole() and all(
+        cluster.post(name, "/detokenize", {"tokens": part}, owner).status_code == 200
+        for name in stage.names
+        for owner, tokens in asked
+        for part in in_parts(tokens)
+    )
 
 
 def _judge(stage: Stage, report: Report) -> None:
@@ -182,6 +201,8 @@ def _read_each_alone(stage: Stage, report: Report) -> None:
                 expected = [issued[owner, token] for token in part]
                 if cluster.detokenize(name, list(part), owner) != expected:
                     raise Fallen(f"{name} alone does not know what was acknowledged")
+        if cluster.detokenize(name, list(stage.stock)) != list(stage.stock.values()):
+            raise Fallen(f"{name} alone does not know what was there from the beginning")
         if cluster.health(name) != "unavailable":
             raise Fallen(f"{name} is alone and says {cluster.health(name)!r}")
         stage.kill(name)

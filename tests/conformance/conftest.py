@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from tvault.store.index import TokenIndex
 from tvault.store.memory import MemoryStore
 from tvault.store.ports import Store
 from tvault.store.sqlite import SqliteStore
@@ -28,7 +27,7 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenS
     def on_disk() -> Store:
         if opened:
             opened[-1].close()
-        opened.append(SqliteStore(tmp_path / "n1", index=TokenIndex(run_tokens=16, largest_run=100)))
+        opened.append(SqliteStore(tmp_path / "n1", run_tokens=16))
         return opened[-1]
 
     yield in_memory if request.param == "memory" else on_disk

@@ -118,7 +118,8 @@ class Dice:
             fresh = sorted(digest for digest in drawn if (owner, epoch, digest) not in taken)
             self.random.shuffle(fresh)
             taken |= {(owner, epoch, digest) for digest in fresh}
-            blocks.append(block_of(owner, epoch, fresh, self.random.randbytes(5)))
+            if fresh:
+                blocks.append(block_of(owner, epoch, fresh, self.random.randbytes(5)))
         epochs = []
         if self.random.random() < 0.2:
             owner = self.random.choice(OWNERS)

@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import threading
-from collections.abc import Iterator
 
 import pytest
 
-from tests.conformance.naive import Dice, block_of, rows_entry
+from tests.conformance.naive import Dice, block_of, digest_of, rows_entry
 from tests.conformance.test_store import entry_with, tokens
 from tvault.store.ports import Store
-
-
-@pytest.fixture
-def hasty_threads() -> Iterator[None]:
-    """Let threads take turns as often as Python can, so that races show."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(interval)
 
 
 @pytest.mark.usefixtures("hasty_threads")
@@ -34,7 +23,7 @@ def test_a_reader_sees_an_entry_whole_or_not_at_all_while_others_are_written(sto
         ready.wait()
         while not written.is_set() or not looks[reader]:
             first = 100 * dice.random.randint(1, 60)
-            asked = tokens(first, 12)
+            asked = b"".join(tokens(first, 12))
             missing = store.find("anna", 1, asked).missing()
             if missing not in ([], list(range(12))):
                 torn.append(f"{len(missing)} of the 12 tokens from {first} are missing")
@@ -76,7 +65,7 @@ def test_what_was_seen_at_the_end_of_the_journal_is_found(store: Store) -> None:
         ready.wait()
         while not written.is_set():
             seq = store.last().seq
-            if seq and store.find("anna", 1, tokens(100 * seq, 3)).missing():
+            if seq and store.find("anna", 1, digest_of(100 * seq)).missing():
                 lost.append(seq)
 
     reader = threading.Thread(target=read)

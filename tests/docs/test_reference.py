@@ -8,12 +8,13 @@ from typing import get_args
 
 import click
 
-from tests.docs.pages import REFERENCE, ROOT, read, rows, section
+from tests.docs.pages import DOCS, REFERENCE, ROOT, read, rows, section
 from tvault import wire
 from tvault.cli.main import EXIT_CODES, FAILED, tvault
 from tvault.config import SECTIONS, SETTINGS, Setting
 from tvault.errors import Code
 from tvault.model.values import Reason
+from tvault.server.turns import WAIT_SECONDS, WAITING_REQUESTS
 
 RECORDERS = {"record", "_record", "notice", "_note", "_append"}
 COMMON_OF_CALLS = {"owner", "request_id", "duration_ms"}
@@ -139,6 +140,15 @@ def test_every_limit_of_a_request_stands_in_the_reference() -> None:
     told = {row[0] for row in rows(section(read(REFERENCE / "http-api.md"), "Limits"))}
     limits = {setting.name for setting in SETTINGS if setting.section == "limits"}
     assert told == {f"`{name}`" for name in limits | {"request_timeout_ms"}}
+
+
+def test_how_many_requests_wait_for_their_turn_is_told_as_it_is() -> None:
+    for page in ("reference/http-api.md", "capacity.md"):
+        (told,) = [
+            row for row in rows(section(read(DOCS / page), "Limits")) if "at_once" in "".join(row)
+        ]
+        assert f"{WAITING_REQUESTS} more wait for their turn, up to a second" in told[1]
+    assert WAIT_SECONDS == 1
 
 
 def test_every_event_stands_in_the_reference_with_its_fields_and_no_other() -> None:

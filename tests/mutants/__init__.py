@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.mutants.chains import CHAINS, LIVES
 from tests.mutants.disks import STEPS, STORES
+from tests.mutants.indexes import INDEXES
 from tests.mutants.leaks import LEAKS
 from tests.mutants.members import MEMBERS
 from tests.mutants.mutant import Mutant
@@ -23,4 +24,5 @@ ALL: tuple[Mutant, ...] = (
     *STEPS,
     *STORES,
     *LEAKS,
+    *INDEXES,
 )

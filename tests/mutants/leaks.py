@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutants.mutant import mutant
+from tests.mutants.mutant import Edit, mutant
 
 _KEYS = "tvault/model/keys.py"
 _BLOCKS = "tvault/model/blocks.py"
@@ -28,18 +28,19 @@ LEAKS = (
         "blocks-not-bound-to-their-tokens",
         "6 for one token one value: a block opens for the digests that it was sealed with alone",
         _BLOCKS,
-        "    return _BINDING + scope.binding + digests\n",
-        "    return _BINDING + scope.binding + digests[:0]\n",
+        "_prefix(scope) + digests)",
+        "_prefix(scope))",
         tests=("tests/unit/model/test_blocks.py::test_values_are_bound_to_the_tokens_they_belong_to",),
+        more=(Edit(_BLOCKS, "prefix + digests)\n        except", "prefix)\n        except"),),
     ),
     mutant(
         "store-finds-for-any-owner",
         "6 a row is found only under its own owner and epoch",
         "tvault/store/memory.py",
-        "spots = list(map(self._tokens.get((owner, epoch), {}).get, digests))",
+        "spots = list(map(self._tokens.get((owner, epoch), {}).get, _split(digests)))",
         "spots = [\n"
         "                next((known[d] for known in self._tokens.values() if d in known), None)\n"
-        "                for d in digests\n"
+        "                for d in _split(digests)\n"
         "            ]",
         tests=(f"{_CONFORMANCE}::test_a_digest_is_found_only_under_its_own_owner_and_epoch",),
     ),
@@ -48,7 +49,7 @@ LEAKS = (
         "6 nothing of another owner is inferable: what is not found gets one answer",
         "tvault/server/detokenize.py",
         "            if not places.blocks:\n                continue\n",
-        "            if not places.blocks and None in parsed:\n                continue\n"
+        "            if not places.blocks and tokens.odd:\n                continue\n"
         "            if not places.blocks:\n"
         '                raise VaultError("malformed", "There is no such token.")\n',
         tests=(f"{_DETOKENIZE}::{_ONE_ANSWER}",),
@@ -57,16 +58,16 @@ LEAKS = (
         "collisions-unnoticed",
         "3.2 another value under a token is a collision, and fails the request whole",
         "tvault/server/tokenize.py",
-        "        if found != work.distinct[at]:\n",
-        "        if found is work.distinct:\n",
+        "        if values != [work.distinct[at] for at in found]:\n",
+        "        if len(values) != len(found):\n",
         tests=(f"{_CROWDED}::test_another_value_under_a_token_fails_the_whole_request_and_is_counted",),
     ),
     mutant(
         "token-twice-in-the-store",
         "3.2 a unique index behind the judge stops the node if it is ever violated",
         _INDEX,
-        "        if stands or len(set(names)) != len(names):\n",
-        "        if len(set(names)) != len(names):\n",
+        "        if stands_twice or (self.snapshot.find_keys(keys, keep_id) != ABSENT).any():\n",
+        "        if stands_twice:\n",
         tests=("tests/unit/store/test_index.py::test_a_token_that_stands_already_is_refused",),
     ),
     mutant(

@@ -208,10 +208,10 @@ CLIENTS = (
         "confirmation-before-the-look",
         "5.3 the reader looks first, and then is confirmed",
         _DETOKENIZE,
-        "            values = self._look(owner, parsed, by_epoch, deadline)\n"
+        "            values = self._look(owner, asked, len(texts), deadline)\n"
         "            vantage = self._engine.confirm(vantage, deadline) if None in values else None\n",
         "            vantage = self._engine.confirm(vantage, deadline)\n"
-        "            values = self._look(owner, parsed, by_epoch, deadline)\n",
+        "            values = self._look(owner, asked, len(texts), deadline)\n",
         scenarios="look_before_the_confirmation",
     ),
     mutant(

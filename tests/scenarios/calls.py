@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import count
 from typing import cast
 
@@ -235,7 +235,7 @@ class _Desk:
         answer = self._call.wait("index", "asks for an index", start)
         return answer.seq if isinstance(answer, Answer) and answer.result == "index" else None
 
-    def doubt_files(self, why: str) -> None:
+    def note_damage(self, why: str) -> None:
         raise AssertionError(why)
 
     @property
@@ -272,11 +272,11 @@ class _Looks:
         self._call = call
         self._store = call.node.store
 
-    def find(self, owner: str, epoch: int, digests: Sequence[bytes]) -> Places:
+    def find(self, owner: str, epoch: int, digests: bytes) -> Places:
         self._call.step("look")
         places = self._store.find(owner, epoch, digests)
-        missing = len(places.missing())
-        told = f"looks: finds {len(digests) - missing} of {len(digests)} in epoch {epoch}"
+        asked, missing = len(places.block_of), len(places.missing())
+        told = f"looks: finds {asked - missing} of {asked} in epoch {epoch}"
         self._call.tell(told + (f", up to entry {places.seq}" if places.seq else ""))
         return places
 

@@ -41,6 +41,9 @@ class Notes:
         self.said.put(envelope)
         return True
 
+    def flush(self) -> None:
+        """Everything is said at once."""
+
 
 class NotedPromiseFile(PromiseFile):
     """A promise file that notes every write."""

@@ -114,7 +114,7 @@ class Api:
         may_be_done = False
         for _ in range(ROUNDS):
             digests = [digest_of(owner, epoch, value) for value in values]
-            places = yield from engine.look_up(owner, epoch, digests)
+            places = yield from engine.look_up(owner, epoch, b"".join(digests))
             for at, found in _found(places):
                 assert found == values[at], f"{owner}: token of {values[at]!r} holds {found!r}"
             missing = places.missing()
@@ -154,7 +154,7 @@ class Api:
         for at, token in enumerate(asked.tokens):
             by_epoch.setdefault(epoch_named_by(token or "") or 1, []).append(at)
         for epoch, positions in sorted(by_epoch.items(), reverse=True):
-            digests = [_digest_in(asked.tokens[at]) for at in positions]
+            digests = b"".join(_digest_in(asked.tokens[at]) for at in positions)
             places = yield from self._engine.look_up(asked.owner, epoch, digests)
             for at, found in _found(places):
                 values[positions[at]] = found

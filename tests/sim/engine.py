@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +55,7 @@ class SimEngine:
         verdict, _ = yield from self._submit(command, is_repeatable=False)
         return verdict
 
-    def look_up(self, owner: str, epoch: int, digests: Sequence[bytes]) -> Waits:
+    def look_up(self, owner: str, epoch: int, digests: bytes) -> Waits:
         began = self._world.now
         while True:
             committed = self._life.state.committed

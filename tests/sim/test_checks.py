@@ -175,7 +175,7 @@ def test_the_cut_of_a_committed_entry_and_a_hint_that_leads_are_noticed(node: Si
 def test_a_commit_that_is_not_on_enough_disks_is_noticed(life: Process) -> None:
     end = life.store.last()
     life.store.write(None, [follow(end, end.view, Kind.ROWS, encode_rows(Rows()))], end.seq)
-    state = replace(life.state, committed=end.seq + 1)
+    state = msgspec.structs.replace(life.state, committed=end.seq + 1)
     try:
         with pytest.raises(AssertionError, match=r"on \['n1'\] alone"):
             life.world.checks.published(life.node, state)

@@ -14,9 +14,9 @@ from typing import Any, BinaryIO, TypeVar, cast
 import click
 
 from tvault.cli.invocation import api_key_file_option, open_vault, tidied_up_when_ended
-from tvault.cli.output import Progress
-from tvault.client.files import SUFFIXES, Format, Job, Summary
-from tvault.client.records import Cut
+from tvault.cli.progress import Progress
+from tvault.client.files import DEFAULT_JOBS, SUFFIXES, Format, Job, Summary
+from tvault.client.records import DEFAULT_RECORDS, Cut
 from tvault.client.vault import Vault
 from tvault.client.whole_file import whole_file
 from tvault.errors import VaultError
@@ -53,16 +53,16 @@ def file_options(command: F) -> F:
         click.option(
             "--jobs",
             type=click.IntRange(1, 64),
-            default=4,
+            default=DEFAULT_JOBS,
             show_default=True,
             help="Requests at a time.",
         ),
         click.option(
             "--batch",
             type=click.IntRange(1, 10_000),
-            default=500,
+            default=DEFAULT_RECORDS,
             show_default=True,
-            help="Records in a request.",
+            help="Records in a request, at most.",
         ),
         api_key_file_option,
     )
@@ -83,7 +83,11 @@ def convert(ctx: click.Context, conversion: Conversion, wish: Wish, new_mode: in
     ):
         form = _format(wish, source)
         name = "stdin" if wish.file == "-" else wish.file
-        with Progress(source) as progress, _target(wish.output, new_mode) as target:
+        is_in_the_way = _is_stdout(wish.output) and sys.stdout.isatty()
+        with (
+            Progress(source, is_in_the_way=is_in_the_way) as progress,
+            _target(wish.output, new_mode) as target,
+        ):
             job = Job(name, form, Cut(records=wish.batch), wish.jobs, progress)
             return conversion(vault, source, target, job)
 
@@ -103,9 +107,13 @@ def _source(file: str) -> Iterator[BinaryIO]:
         yield opened
 
 
+def _is_stdout(output: str | None) -> bool:
+    return output is None or output == "-"
+
+
 @contextmanager
 def _target(output: str | None, new_mode: int) -> Iterator[BinaryIO]:
-    is_stdout = output is None or output == "-"
+    is_stdout = _is_stdout(output)
     place = nullcontext(sys.stdout.buffer) if is_stdout else whole_file(Path(output or ""), new_mode)
     try:
         with place as target:

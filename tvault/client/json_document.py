@@ -9,10 +9,19 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from tvault.client.records import MOST_RECORD_BYTES, Batch, Cut, Gathering, refuse_byte_order_mark
+from tvault.client.records import (
+    MOST_RECORD_BYTES,
+    Batch,
+    Cut,
+    Gathering,
+    objects_between,
+    refuse_byte_order_mark,
+)
 from tvault.errors import VaultError
 
 READ_BYTES = 256 * 1024
+RUN_BYTES = 1024 * 1024
+"""How much is looked at for a run of records that are written alike."""
 
 _BLANKS = re.compile(rb"[ \t\r\n]*")
 # A whole string, a bracket, or the quote that begins a string whose end has not been read.
@@ -26,7 +35,7 @@ def json_batches(source: BinaryIO, cut: Cut) -> Iterator[Batch]:
     first = window.peek()
     gathering = Gathering("record", cut)
     if first == b"[":
-        yield from _array(window, gap, gathering)
+        yield from _array(window, gap, gathering, cut)
     elif first == b"{":
         gathering.add(window.value(1), gap, 1)
         gap = window.blanks()
@@ -37,7 +46,7 @@ def json_batches(source: BinaryIO, cut: Cut) -> Iterator[Batch]:
         raise VaultError("malformed", "holds neither an array of objects nor an object")
 
 
-def _array(window: _Window, gap: bytes, gathering: Gathering) -> Iterator[Batch]:
+def _array(window: _Window, gap: bytes, gathering: Gathering, cut: Cut) -> Iterator[Batch]:
     gap += window.take() + window.blanks()
     number = 0
     going_on = window.peek() != b"]"
@@ -45,7 +54,8 @@ def _array(window: _Window, gap: bytes, gathering: Gathering) -> Iterator[Batch]
         number += 1
         if window.peek() != b"{":
             raise VaultError("malformed", f"record {number} is not an object")
-        gathering.add(window.value(number), gap, number)
+        record = window.value(number)
+        gathering.add(record, gap, number)
         gap = window.blanks()
         if window.peek() not in {b",", b"]"}:
             raise VaultError("malformed", f"expected ',' or ']' after record {number}")
@@ -54,11 +64,30 @@ def _array(window: _Window, gap: bytes, gathering: Gathering) -> Iterator[Batch]
             gap += window.take() + window.blanks()
             if gathering.is_full(gap):
                 yield gathering.take(gap, window.passed)
+                for batch in _alike(window, gap, record, number, cut):
+                    yield batch
+                    number = batch.places[-1]
                 gap = b""
     gap += window.take() + window.blanks()
     if window.peek():
         raise VaultError("malformed", "goes on after its array")
     yield gathering.take(gap, window.passed)
+
+
+def _alike(window: _Window, between: bytes, before: bytes, number: int, cut: Cut) -> Iterator[Batch]:
+    """Batches of the records that come next, as long as they are written like the one `before`: with the
+    same text between them, and the same first key.  Where that ends is no matter: they are found much
+    quicker than one by one, and the rest is found so.
+    """
+    first_key = before[: before.find(b":") + 1]
+    while records := window.run(between, first_key, cut.bytes):
+        while records:
+            most = cut.records  # another thread may change it
+            some, records = records[:most], records[most:]
+            gaps = [b"", *[between] * (len(some) - 1)]
+            places = range(number + 1, number + 1 + len(some))
+            yield Batch("record", some, gaps, places, between, window.passed)
+            number += len(some)
 
 
 class _Window:
@@ -138,3 +167,17 @@ class _Window:
                 )
             if not self._more():
                 raise VaultError("malformed", f"ends in the middle of record {number}")
+
+    def run(self, between: bytes, first_key: bytes, most: int) -> list[bytes]:
+        """Whole objects that come next, with `between` between them and after the last, all passed; in
+        at most so many bytes.  Empty when they are written otherwise.
+
+        The last end of one that is seen may be inside of another: then it is no run.
+        """
+        while len(self._text) - self._at < RUN_BYTES and self._more():
+            pass
+        end = self._text.rfind(b"}" + between + first_key, self._at, self._at + most)
+        records = objects_between(self._text[self._at : end + 1], between) if end > 0 else []
+        if records:
+            self._at = end + 1 + len(between)
+        return records

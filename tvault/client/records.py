@@ -14,16 +14,26 @@ from tvault.wire import decode_marked
 MOST_RECORD_BYTES = 64 * 1024 * 1024
 """The longest record that is read: beyond it, memory would have no bound."""
 
+Text = bytes | msgspec.Raw
+"""A record's JSON text, as it stands in a file or in an answer."""
+
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 BLANKS = b" \t\r\n"
 
 
-@dataclass(frozen=True)
-class Cut:
-    """How a file is cut: a batch ends at `records` records or at `bytes` bytes of them."""
+DEFAULT_RECORDS = 5000
+"""How many records a request holds.  More gain nothing, and less is dearer for each of them."""
 
-    records: int = 500
-    bytes: int = 4 * 1024 * 1024
+
+@dataclass
+class Cut:
+    """How a file is cut: a batch ends at `records` records or at about `bytes` bytes of them.
+
+    A change while a file is read holds from the next batch on.
+    """
+
+    records: int = DEFAULT_RECORDS
+    bytes: int = 2 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -42,12 +52,11 @@ class Batch:
     tail: bytes
     end: int
 
-    def filled(self, records: Sequence[bytes]) -> bytes:
-        """The batch's piece of the file with `records` in the place of its own."""
-        pieces: list[bytes] = []
-        for gap, record in zip(self.gaps, records, strict=True):
-            pieces += (gap, record)
-        pieces.append(self.tail)
+    def filled(self, records: Sequence[Text]) -> bytes:
+        """The batch's piece of the file with as many `records` in the place of its own."""
+        pieces: list[Text] = [self.tail] * (2 * len(self.records) + 1)
+        pieces[:-1:2] = self.gaps
+        pieces[1::2] = records
         return b"".join(pieces)
 
 
@@ -82,6 +91,47 @@ class Gathering:
         batch = Batch(self._unit, self._records, self._gaps, self._places, tail, end)
         self._clear()
         return batch
+
+
+class _AnyObject(msgspec.Struct):
+    """What decodes from any JSON object."""
+
+
+_OBJECTS = msgspec.json.Decoder(_AnyObject)
+
+
+def are_objects(text: bytes, count: int) -> bool:
+    """Whether `text` is so many lines of exactly one JSON object each, with no blanks around them.
+
+    Far quicker than `check_record` for each line.  False is no verdict: a line may still be one that
+    `check_record` takes.
+    """
+    # Inside a JSON text no `{` follows a `}` with only a blank between them, so each of these ends of a
+    # line stands between two objects.  The decoder takes several objects in a line: hence the count.
+    if text.count(b"}\n{") != count - 1 or not text.startswith(b"{") or not text.endswith(b"}"):
+        return False
+    try:
+        text.decode("utf-8")  # what is skipped is not checked for this
+        return len(_OBJECTS.decode_lines(text)) == count
+    except (ValueError, RecursionError):
+        return False
+
+
+_TEXTS = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def objects_between(text: bytes, between: bytes) -> list[bytes]:
+    """The JSON objects that `text` is made of, `between` (a comma and blanks) standing between them.
+
+    Empty when it is made otherwise, or holds what `check_record` has to judge.
+    """
+    try:
+        text.decode("utf-8")  # what is skipped is not checked for this
+        records = list(map(bytes, _TEXTS.decode(b"[" + text + b"]")))
+    except (ValueError, RecursionError):
+        return []
+    are_whole = between.join(records) == text and all(record.startswith(b"{") for record in records)
+    return records if are_whole else []
 
 
 def check_record(text: bytes, place: str) -> None:

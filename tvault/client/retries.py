@@ -24,6 +24,9 @@ ANSWER_SECONDS = 8.0
 """How long one node may take to answer before another one is asked.  A node that works answers sooner,
 with 503 at the latest: what is silent for longer stands still."""
 
+READ_BYTES = 1024 * 1024
+"""How much of an answer is read at a time."""
+
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 2.0
 
@@ -75,6 +78,7 @@ class Caller:
         self._nodes = nodes
         self._session = session
         self._patience = patience
+        self._known: dict[tuple[str, str], requests.PreparedRequest] = {}
 
     def ask(self, call: Call) -> bytes:
         """The body of the first answer 200.
@@ -96,15 +100,15 @@ class Caller:
                 if left <= 0 or patience.given_up.is_set():
                     break
                 try:
-                    answer = self._send(url, call, left)
+                    answer, body = self._send(url, call, left)
                 except Unreached as error:
                     self._nodes.failed(url, is_silent=isinstance(error, requests.exceptions.Timeout))
                     failures[url] = _why(error)
                     continue
                 if answer.status_code == 200:
                     self._nodes.answered(url)
-                    return answer.content
-                refusal = error_from_problem(answer.status_code, answer.content)
+                    return body
+                refusal = error_from_problem(answer.status_code, body)
                 if answer.status_code not in _MOVE_ON:
                     raise refusal
                 self._nodes.failed(url)
@@ -121,15 +125,29 @@ class Caller:
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             hasty_rounds -= 1
 
-    def _send(self, url: str, call: Call, left: float) -> requests.Response:
-        return self._session.request(
-            call.method,
-            url + call.path,
-            data=call.body,
-            headers={"Content-Type": JSON_TYPE} if call.body is not None else {},
+    def _send(self, url: str, call: Call, left: float) -> tuple[requests.Response, bytes]:
+        request = self._prepared(call, url).copy()
+        if call.body is not None:
+            request.body = call.body
+            request.headers["Content-Length"] = str(len(call.body))
+        answer = self._session.send(
+            request,
             timeout=(min(CONNECT_SECONDS, left), min(ANSWER_SECONDS, left)),
             allow_redirects=False,
+            proxies={},
+            stream=True,
         )
+        # As `answer.content`, which reads a long answer in small pieces.
+        return answer, b"".join(answer.iter_content(READ_BYTES))
+
+    def _prepared(self, call: Call, url: str) -> requests.PreparedRequest:
+        """The call without its body, ready to be sent: to prepare it costs as much as to send it."""
+        known = self._known.get((url, call.path))
+        if known is None:
+            headers = {} if call.body is None else {"Content-Type": JSON_TYPE}
+            request = requests.Request(call.method, url + call.path, headers)
+            known = self._known[url, call.path] = self._session.prepare_request(request)
+        return known
 
 
 def _retry_after(answer: requests.Response) -> float:

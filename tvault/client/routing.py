@@ -45,21 +45,22 @@ class Nodes:
         self._urls = list(dict.fromkeys(checked_url(url) for url in urls))
         self._clock = clock
         self._lock = threading.Lock()
-        self._next = 0
+        self._turn = 0
         self._rests_until: dict[str, float] = {}
 
     def __len__(self) -> int:
         return len(self._urls)
 
     def in_turn(self) -> list[str]:
-        """All nodes, each once; those that failed a moment ago come last."""
+        """All nodes, each once; those that failed a moment ago come last.  The others have turns as
+        often as each other."""
         with self._lock:
-            start = self._next
-            self._next = (start + 1) % len(self._urls)
             now = self._clock()
-            turned = self._urls[start:] + self._urls[:start]
-            resting = {url for url, until in self._rests_until.items() if now < until}
-            return sorted(turned, key=resting.__contains__)
+            resting = [url for url in self._urls if now < self._rests_until.get(url, now)]
+            awake = [url for url in self._urls if url not in resting]
+            turn = self._turn
+            self._turn += 1
+            return _turned(awake, turn) + _turned(resting, turn)
 
     def failed(self, url: str, *, is_silent: bool = False) -> None:
         """Ask this node last for a while; for longer when it gave no answer at all in time."""
@@ -71,3 +72,8 @@ class Nodes:
         """The node is there."""
         with self._lock:
             self._rests_until.pop(url, None)
+
+
+def _turned(urls: list[str], turn: int) -> list[str]:
+    start = turn % max(len(urls), 1)
+    return urls[start:] + urls[:start]

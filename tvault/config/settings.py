@@ -103,7 +103,8 @@ SETTINGS = (
         "limits",
         "requests_at_once",
         Integer(1, 1000),
-        "Requests a node works on at the same time; further ones are told to come back.",
+        "Requests a node works on at the same time; further ones wait up to a second for their turn, a "
+        "few dozen of them, and are then told to come back.",
         16,
         "requests",
     ),
@@ -133,7 +134,7 @@ SETTINGS = (
         "milliseconds",
     ),
     Setting(
-        "store", "cache_mib", Integer(1, 1 << 20), "Memory for the database's page cache.", 128, "MiB"
+        "store", "cache_mib", Integer(1, 1 << 20), "Memory for pages that are being written.", 16, "MiB"
     ),
 )
 

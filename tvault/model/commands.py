@@ -17,11 +17,11 @@ T = TypeVar("T")
 DIGEST_BYTES = 16
 """Bytes of a token's keyed hash."""
 
-BLOCK_VALUES = 64
-"""Most values in one block, so that a random read opens about 4 kB."""
+BLOCK_VALUES = 32
+"""Most values in one block, so that a random read opens about 2 kB."""
 
 
-class Block(msgspec.Struct, frozen=True, array_like=True):
+class Block(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Values of one owner and epoch, from one request, sealed together.
 
     `digests` holds the tokens' 16-byte digests side by side, in the order of the sealed values;

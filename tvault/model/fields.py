@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, compress, repeat
+from types import NoneType
 from typing import Any, Final, Literal
-
-import msgspec
 
 EACH: Final = None
 """The step to every element of an array."""
@@ -123,31 +123,6 @@ def _wrong(at: int, what: str) -> ValueError:
     return ValueError(f"column {at + 1}: {what}")
 
 
-class Slot(msgspec.Struct):
-    """A place in a record that holds a value: `value` is what stood there when it was found, never
-    None.  `indices` are those of the arrays on the way.
-    """
-
-    container: Any
-    key: Any
-    value: Any
-    record: int
-    path: FieldPath
-    indices: tuple[int, ...] = ()
-
-    @property
-    def where(self) -> str:
-        """The place in its record, as in `contacts[2].phone`."""
-        return self.path.text(self.indices)
-
-    def put(self, replacement: object) -> None:
-        """Put `replacement` where the value stood."""
-        self.container[self.key] = replacement
-
-    def __repr__(self) -> str:
-        return f"<Slot {self.where} of record {self.record}>"
-
-
 @dataclass(frozen=True)
 class Misfit:
     """A record that does not have the shape that a path needs: something stands on the way that is
@@ -165,6 +140,50 @@ class Misfit:
         return self.path.text(self.indices)
 
 
+class Found:
+    """What paths lead to in a batch of records: the `values`, none of them None, and where records do
+    not fit, `misfits`; both record by record, and in each in the order of the paths.
+    """
+
+    __slots__ = ("_columns", "_order", "misfits", "values")
+
+    def __init__(self, columns: Sequence[_Column], misfits: Sequence[Misfit]) -> None:
+        self._columns: Final = columns
+        self.misfits: Final = sorted(misfits, key=lambda misfit: misfit.record)
+        side_by_side = list(chain.from_iterable(column.there for column in columns))
+        self._order: Final = _order_of(columns) if len(columns) > 1 else None
+        in_order = side_by_side if self._order is None else [side_by_side[at] for at in self._order]
+        self.values: Final = in_order
+
+    def put(self, replacements: Sequence[object]) -> None:
+        """Put each replacement where the value of its position stood; None leaves what is there.
+
+        It can be done again, for no path leads through another.
+        """
+        if len(replacements) != len(self.values):
+            raise ValueError("every value has one replacement")
+        left = iter(replacements)
+        if self._order is not None:
+            side_by_side: list[object] = [None] * len(replacements)
+            for at, replacement in zip(self._order, replacements, strict=True):
+                side_by_side[at] = replacement
+            left = iter(side_by_side)
+        for column in self._columns:
+            column.put(left)
+
+    def place(self, position: int) -> tuple[int, str]:
+        """The record of the value at `position`, and its place there, as in `contacts[2].phone`."""
+        at = position if self._order is None else self._order[position]
+        for column in self._columns:
+            if at < len(column.there):
+                return column.place(at)
+            at -= len(column.there)
+        raise IndexError("no such value")
+
+    def __repr__(self) -> str:
+        return f"<Found {len(self.values)} values and {len(self.misfits)} misfits>"
+
+
 class Fields:
     """The configured paths.
 
@@ -173,42 +192,22 @@ class Fields:
     for an object (every record would be refused).
     """
 
-    __slots__ = ("_names", "paths")
+    __slots__ = ("paths",)
 
     def __init__(self, paths: Iterable[FieldPath]) -> None:
         self.paths: Final = tuple(paths)
         for place, path in enumerate(self.paths):
             for other in self.paths[:place]:
                 _refuse_conflict(other, path)
-        # The key of a path that is one plain member: the common case, found without a walk.
-        self._names: Final = tuple(
-            path.steps[0] if len(path.steps) == 1 else None for path in self.paths
-        )
 
-    def slots(self, records: Sequence[dict[str, Any]]) -> tuple[list[Slot], list[Misfit]]:
-        """The values under the paths, record by record and in each in the order of the paths, and
-        where records do not fit.
+    def find(self, records: Sequence[dict[str, Any]]) -> Found:
+        """The values under the paths, and where records do not fit.
 
-        A path that is absent, and a null at its end or on the way, has no slot.  What stands at the
-        end of a path is not judged here: an object or array is `encode_value`'s to refuse.  The slots
-        of one call stay right while others of them are put, for no path leads through another.
+        A path that is absent, and a null at its end or on the way, has no value.  What stands at the
+        end of a path is not judged here: an object or array is `encode_value`'s to refuse.
         """
-        found: list[Slot] = []
         misfits: list[Misfit] = []
-        put = found.append
-        walks = [
-            (name, _Walk(path, put, misfits.append))
-            for name, path in zip(self._names, self.paths, strict=True)
-        ]
-        for index, record in enumerate(records):
-            for name, walk in walks:
-                if name is None:
-                    walk.follow(index, record, 0, ())
-                    continue
-                value = record.get(name)
-                if value is not None:
-                    put(Slot(record, name, value, index, walk.path))
-        return found, misfits
+        return Found([_follow(path, records, misfits) for path in self.paths], misfits)
 
 
 def _refuse_conflict(one: FieldPath, other: FieldPath) -> None:
@@ -225,41 +224,78 @@ def _refuse_conflict(one: FieldPath, other: FieldPath) -> None:
     raise ValueError(f"the fields {one} and {other}: one leads through the other")
 
 
-@dataclass(frozen=True)
-class _Walk:
-    """One path, followed through record after record."""
+@dataclass(frozen=True, repr=False)
+class _Column:
+    """Where the first steps of a path lead in a batch of records, all side by side: what is `there`, the
+    `holders` that it stands in, and the `ways` to it: numbers of records, then for each array on the way
+    the indices in it.
+    """
 
     path: FieldPath
-    found: Callable[[Slot], None]
-    misfit: Callable[[Misfit], None]
+    there: Sequence[Any]
+    holders: Sequence[Any]
+    ways: tuple[Sequence[int], ...]
 
-    def follow(self, record: int, holder: Any, depth: int, indices: tuple[int, ...]) -> None:
-        """Follow the steps from `depth` on, the first of them out of `holder`, which is not None."""
-        steps = self.path.steps
-        for place in range(depth, len(steps)):
-            step = steps[place]
-            if step is EACH:
-                self._follow_each(record, holder, place, indices)
-                return
-            if not isinstance(holder, dict):
-                self.misfit(Misfit(record, self.path, "not_an_object", indices))
-                return
-            there = holder.get(step)
-            if there is None:
-                return
-            if place + 1 == len(steps):
-                self.found(Slot(holder, step, there, record, self.path, indices))
-            holder = there
+    def members(self, key: str) -> _Column:
+        """One step on, out of objects; None where one has no such member."""
+        return replace(self, there=[holder.get(key) for holder in self.there], holders=self.there)
 
-    def _follow_each(self, record: int, holder: Any, place: int, indices: tuple[int, ...]) -> None:
-        if not isinstance(holder, list):
-            self.misfit(Misfit(record, self.path, "not_an_array", indices))
-            return
-        is_last = place + 1 == len(self.path.steps)
-        for index, element in enumerate(holder):
-            if element is None:
-                continue
-            if is_last:
-                self.found(Slot(holder, index, element, record, self.path, (*indices, index)))
-            else:
-                self.follow(record, element, place + 1, (*indices, index))
+    def elements(self) -> _Column:
+        """One step on, out of arrays."""
+        arrays = self.there
+        again = [at for at, array in enumerate(arrays) for _ in array]
+        ways = [[way[at] for at in again] for way in self.ways]
+        ways.append([index for array in arrays for index in range(len(array))])
+        there = list(chain.from_iterable(arrays))
+        return replace(self, there=there, holders=[arrays[at] for at in again], ways=tuple(ways))
+
+    def only(self, is_kept: Sequence[bool]) -> _Column:
+        """What is marked, without the rest."""
+        there, holders, *ways = (
+            list(compress(side, is_kept)) for side in (self.there, self.holders, *self.ways)
+        )
+        return replace(self, there=there, holders=holders, ways=tuple(ways))
+
+    def place(self, at: int) -> tuple[int, str]:
+        """The record, and the place in it."""
+        record, *indices = (way[at] for way in self.ways)
+        return record, self.path.text(indices)
+
+    def put(self, replacements: Iterator[object]) -> None:
+        """At the end of the path, take one replacement for each that is there."""
+        last = self.path.steps[-1]
+        keys: Iterable[Any] = self.ways[-1] if last is EACH else repeat(last)
+        for holder, key, replacement in zip(self.holders, keys, replacements, strict=False):
+            if replacement is not None:
+                holder[key] = replacement
+
+
+def _order_of(columns: Sequence[_Column]) -> Sequence[int]:
+    """Where in the columns, one behind the other, the values stand, in the order of records."""
+    records = list(chain.from_iterable(column.ways[0] for column in columns))
+    return sorted(range(len(records)), key=records.__getitem__)
+
+
+def _follow(path: FieldPath, records: Sequence[dict[str, Any]], misfits: list[Misfit]) -> _Column:
+    """All that stands at the end of the path; what does not fit on the way is added to `misfits`."""
+    column = _Column(path, records, records, (range(len(records)),))
+    odd: list[Misfit] = []
+    for step in path.steps:
+        kind = dict if step is not EACH else list
+        if not set(map(type, column.there)) <= {kind}:
+            column = _without_odd(column, kind, odd)
+        column = column.elements() if step is EACH else column.members(step)
+        if NoneType in set(map(type, column.there)):
+            column = column.only([there is not None for there in column.there])
+    misfits += sorted(odd, key=lambda misfit: (misfit.record, misfit.indices))
+    return column
+
+
+def _without_odd(column: _Column, kind: type, odd: list[Misfit]) -> _Column:
+    fits = [type(there) is kind for there in column.there]
+    for at, is_fit in enumerate(fits):
+        if not is_fit:
+            record, *indices = (way[at] for way in column.ways)
+            code: Any = "not_an_object" if kind is dict else "not_an_array"
+            odd.append(Misfit(record, column.path, code, tuple(indices)))
+    return column.only(fits)

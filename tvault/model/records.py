@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tvault.model.commands import Block
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Places:
     """Where the values of a batch of tokens are, found in one look at the journal.
 
@@ -19,13 +23,25 @@ class Places:
     """
 
     blocks: Sequence[Block]
-    block_of: Sequence[int]
-    place_of: Sequence[int]
+    block_of: NDArray[np.int64]
+    place_of: NDArray[np.int64]
     seq: int
 
     def missing(self) -> list[int]:
         """The positions of the tokens that are not there."""
-        return [position for position, block in enumerate(self.block_of) if block < 0]
+        missing: list[int] = np.flatnonzero(self.block_of < 0).tolist()
+        return missing
+
+    def by_block(self) -> tuple[list[int], Iterator[tuple[Block, list[int]]]]:
+        """The positions of the tokens that are there, block after block, and each block with the places
+        of its values, in the same order.
+        """
+        order = np.argsort(self.block_of, kind="stable")
+        order = order[np.searchsorted(self.block_of[order], 0) :]
+        bounds = np.searchsorted(self.block_of[order], np.arange(len(self.blocks) + 1)).tolist()
+        places = self.place_of[order].tolist()
+        parts = (places[start:end] for start, end in pairwise(bounds))
+        return order.tolist(), zip(self.blocks, parts, strict=True)
 
 
 class Records(Protocol):

@@ -7,10 +7,11 @@ at what the entry in the making holds already.
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, Literal
+
+import numpy as np
 
 from tvault.model.blocks import sealed_bound
 from tvault.model.commands import (
@@ -109,8 +110,6 @@ STANDARD_LIMITS: Final = Limits.for_requests(
 _ROW_BYTES: Final = 32
 _ENTRY_BYTES: Final = 16
 
-_SPLIT: Final = tuple(struct.Struct(f"{DIGEST_BYTES}s" * count) for count in range(BLOCK_VALUES + 1))
-
 
 class Judge:
     """Gathers the rows of one entry after another from the commands it admits.
@@ -172,9 +171,9 @@ class Judge:
         flaw = self._flaw(command)
         if flaw is not None:
             return Unacceptable(flaw)
-        tokens = _digests(command.blocks)
-        distinct = set(tokens)
-        if len(distinct) != len(tokens):
+        digests = b"".join([block.digests for block in command.blocks])
+        distinct = set(np.frombuffer(digests, dtype=f"V{DIGEST_BYTES}").tolist())
+        if len(distinct) * DIGEST_BYTES != len(digests):
             return Unacceptable("token_twice")
         scope = (command.owner, command.epoch)
         newest = self._newest.get(command.owner) or self._records.newest_epoch(command.owner)[0]
@@ -183,7 +182,7 @@ class Judge:
         here = self._tokens.get(scope)
         if here is not None and not here.isdisjoint(distinct):
             return TokensExist(seq=0, in_group=True)
-        seq = self._records.exists(*scope, b"".join(block.digests for block in command.blocks))
+        seq = self._records.exists(*scope, digests)
         if seq:
             return TokensExist(seq)
         self._tokens.setdefault(scope, set()).update(distinct)
@@ -204,10 +203,6 @@ class Judge:
         if sum(map(len, command.blocks)) > self._limits.values:
             return "too_many_values"
         return "too_large" if _size_bytes(command) > self._limits.mint_bytes else None
-
-
-def _digests(blocks: Sequence[Block]) -> list[bytes]:
-    return [digest for block in blocks for digest in _SPLIT[len(block)].unpack(block.digests)]
 
 
 def _size_bytes(command: Mint) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, cast
 
 from tvault.model.commands import DIGEST_BYTES
 
@@ -31,10 +31,14 @@ def render_token(epoch: int, digest: bytes) -> str:
 def render_tokens(epoch: int, digests: Sequence[bytes]) -> list[str]:
     """The tokens of 16-byte digests, all under `epoch`, in order."""
     assert 1 <= epoch <= MAX_EPOCH, "no such epoch"
-    head = f"{PREFIX}{epoch}_"
-    digits = b"".join(digests).hex()
-    assert len(digits) == _HEX_DIGITS * len(digests), "a digest of another length"
-    return [head + digits[at : at + _HEX_DIGITS] for at in range(0, len(digits), _HEX_DIGITS)]
+    assert set(map(len, digests)) <= {DIGEST_BYTES}, "a digest of another length"
+    return _rendered(epoch, b"".join(digests)).split()
+
+
+def _rendered(epoch: int, digests: bytes) -> str:
+    """The tokens of digests side by side, a blank before each."""
+    head = f" {PREFIX}{epoch}_"
+    return head + digests.hex(" ", DIGEST_BYTES).replace(" ", head) if digests else ""
 
 
 def parse_token(text: object) -> tuple[int, bytes] | None:
@@ -43,8 +47,19 @@ def parse_token(text: object) -> tuple[int, bytes] | None:
     return (int(match[1]), bytes.fromhex(match[2])) if match else None
 
 
-def parse_tokens(texts: Sequence[object]) -> list[tuple[int, bytes] | None]:
-    """`parse_token` of each, in order."""
-    matches = [_TOKEN.fullmatch(text) if isinstance(text, str) else None for text in texts]
-    unhex = bytes.fromhex
-    return [(int(match[1]), unhex(match[2])) if match else None for match in matches]
+def parse_alike(texts: Sequence[object]) -> tuple[int, bytes] | None:
+    """The epoch and the digests, side by side, of tokens that all name one epoch; None when there are
+    none, or when anything else is among them.
+    """
+    first = parse_token(texts[0]) if texts else None
+    if first is None or set(map(type, texts)) != {str}:
+        return None
+    epoch, _ = first
+    text = " " + " ".join(cast("Sequence[str]", texts))
+    try:
+        digests = bytes.fromhex(text.replace(f" {PREFIX}{epoch}_", ""))
+    except ValueError:
+        return None
+    # Blanks and upper-case digits went through.  Rendering writes neither, and one blank a token.
+    is_exact = len(digests) == DIGEST_BYTES * len(texts) and _rendered(epoch, digests) == text
+    return (epoch, digests) if is_exact else None

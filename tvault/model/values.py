@@ -16,7 +16,7 @@ import math
 import re
 import struct
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 Value = str | int | float | bool
 
@@ -74,14 +74,10 @@ def encode_value(value: object, limit_bytes: int, position: int = 0) -> bytes:
 
 def encode_values(values: Sequence[object], limit_bytes: int) -> list[bytes]:
     """`encode_value` of each, in order.  Raises as it does, with the position of the first bad value."""
-    canonicals: list[bytes] = []
-    put = canonicals.append
-    for position, value in enumerate(values):
-        if isinstance(value, str) and value.isascii() and len(value) <= limit_bytes:
-            put(b"s" + value.encode())
-        else:
-            put(encode_value(value, limit_bytes, position))
-    return canonicals
+    canonicals = _encode_texts(values)
+    if canonicals is not None and max(map(len, canonicals)) <= limit_bytes + 1:
+        return canonicals
+    return [encode_value(value, limit_bytes, position) for position, value in enumerate(values)]
 
 
 def decode_value(canonical: bytes) -> Value:
@@ -102,6 +98,12 @@ def decode_value(canonical: bytes) -> Value:
     if value is None:
         raise ValueError("not the canonical form of a value")
     return value
+
+
+def decode_values(canonicals: Sequence[bytes]) -> Sequence[Value]:
+    """`decode_value` of each, in order."""
+    texts = _decode_texts(canonicals)
+    return [decode_value(canonical) for canonical in canonicals] if texts is None else texts
 
 
 def _refusal(value: object, position: int) -> Exception:
@@ -130,6 +132,28 @@ def _decode_text(payload: bytes) -> str | None:
         return None
 
 
+# Nearly all batches are strings without NUL.  Those are converted in one piece with NUL between them: in
+# UTF-8 no other character has that byte.
+
+
+def _encode_texts(values: Sequence[object]) -> list[bytes] | None:
+    """The canonical bytes of a batch of strings; None for any other batch."""
+    if set(map(type, values)) != {str}:
+        return None
+    joined = _encode_text("s" + "\0s".join(cast("Sequence[str]", values)))
+    canonicals = [] if joined is None else joined.split(b"\0")
+    return canonicals if len(canonicals) == len(values) else None
+
+
+def _decode_texts(canonicals: Sequence[bytes]) -> list[str] | None:
+    """The strings of a batch of them; None for any other batch."""
+    joined = b"\0" + b"\0".join(canonicals)
+    if not joined.count(b"\0") == joined.count(b"\0s") == len(canonicals):
+        return None
+    text = _decode_text(joined)
+    return None if text is None else text.split("\0s")[1:]
+
+
 def _encode_integer(value: int) -> bytes:
     if -_PIECE_END < value < _PIECE_END:
         return b"%d" % value
@@ -148,6 +172,8 @@ def _decode_integer(payload: bytes) -> int | None:
     digits = payload.removeprefix(b"-")
     if len(digits) > MAX_INTEGER_DIGITS:
         return None
+    if len(digits) <= _PIECE_DIGITS:
+        return int(payload)
     value = 0
     for start in range(0, len(digits), _PIECE_DIGITS):
         piece = digits[start : start + _PIECE_DIGITS]

@@ -6,14 +6,14 @@ that leaves out nobody but whom it means to drop.  A returning node never does t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from tvault.replication.account import Condition
 from tvault.replication.arrangement import Candidate, arrange, slow_nodes
 from tvault.replication.chain import Chain
 from tvault.replication.memory import Memory
-from tvault.replication.presence import Peers
+from tvault.replication.presence import Heard, Peers
 from tvault.replication.view import Member
 
 FIRST_PAUSE_MS = 250
@@ -68,7 +68,7 @@ class Membership:
         """Whether this head should form its open and live chain anew now."""
         members = [member.node for member in chain.view.chain]
         leaving, self._leaving = self._leaving.intersection(members), set()
-        leaving |= {node for node in members if self._is_full(node, now)}
+        leaving |= self._full(members, now)
         if leaving and self._is_possible(chain, now, without=leaving):
             return True
         slow = self._slow_for_long(chain, now) - {self._memory.me.node}
@@ -103,11 +103,8 @@ class Membership:
 
     def others_can_go_on(self, now: int) -> bool:
         """Whether enough other nodes are there, and stay, for a chain without this one."""
-        able = [
-            each
-            for each in self._accounts(now).values()
-            if each.account.may_vote and each.account.condition is Condition.READY
-        ]
+        accounts = [heard.presence.account for heard in self._heard(now)]
+        able = [each for each in accounts if each.may_vote and each.condition is Condition.READY]
         return len(able) >= self._memory.majority
 
     def watch_outsiders(self, chain: Chain, now: int) -> None:
@@ -141,10 +138,14 @@ class Membership:
                 return node
         return None
 
-    def _is_full(self, node: str, now: int) -> bool:
-        """Whether a node said that its disk is full: as a member it has fallen silent."""
-        candidate = self._accounts(now).get(node)
-        return candidate is not None and candidate.account.condition is Condition.FULL
+    def _full(self, nodes: Collection[str], now: int) -> set[str]:
+        """Those of the nodes that said that their disk is full: as members they have fallen silent."""
+        full = {
+            heard.member.node
+            for heard in self._heard(now)
+            if heard.presence.account.condition is Condition.FULL
+        }
+        return full.intersection(nodes)
 
     def _may_invite(self, node: str, now: int) -> bool:
         known = self._invitations.get(node)
@@ -190,6 +191,10 @@ class Membership:
     def _accounts(self, now: int) -> dict[str, Candidate]:
         return {
             heard.member.node: Candidate(heard.member, heard.presence.account)
-            for heard in self._peers.heard(now)
-            if self._peers.is_heard(heard.member.node, now)
+            for heard in self._heard(now)
         }
+
+    def _heard(self, now: int) -> list[Heard]:
+        """What those said last that are there now."""
+        heard = self._peers.heard(now)
+        return [each for each in heard if self._peers.is_heard(each.member.node, now)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+import msgspec
+
 from tvault.replication.entry import Entry
 from tvault.replication.messages import Message
 from tvault.replication.promise import Promise
@@ -24,8 +26,7 @@ class Timing:
         return self.suspect_ms // 2
 
 
-@dataclass(frozen=True)
-class Outgoing:
+class Outgoing(msgspec.Struct, frozen=True):
     """A message of view `view` for the node `to`."""
 
     to: str
@@ -33,8 +34,7 @@ class Outgoing:
     message: Message
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """What a ticket was waiting for: the entry committed at `seq`, the confirmation given, the `seq` up
     to which an outsider must know the journal before it looks (`index`), or the word that none of
     these will come (`lost`: the outcome is unknown)."""
@@ -52,8 +52,7 @@ class Notice:
     details: dict[str, str | int | list[str]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Ready:
+class Ready(msgspec.Struct, frozen=True):
     """Do these in order; nothing of a later line before all of an earlier one is done.
 
     1. `early`: messages that claim nothing about this node's disk: send.

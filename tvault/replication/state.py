@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from tvault.replication.account import Condition
 from tvault.replication.promise import Standing
 
 
-@dataclass(frozen=True)
-class State:
+class State(msgspec.Struct, frozen=True):
     """What a node says of itself, at one moment.
 
     An outsider that hears a live chain tells of that one: its `view` and `chain`, and whether it could

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
 from tvault.errors import FieldError, VaultError
-from tvault.model.fields import Fields, Slot
+from tvault.model.fields import Fields, Found
 from tvault.model.values import InvalidValue, encode_value, encode_values
 from tvault.wire import Limits, Unrepresentable, decode_marked
 
@@ -76,52 +76,54 @@ def canonical_values(values: Sequence[object], positions: Sequence[int], limits:
         return encode_values(values, limits.value_bytes)
     except (InvalidValue, TypeError):
         pass  # now all of them, not the first alone
-    places = zip(values, ((at, None) for at in positions), strict=True)
-    raise _refusal(_errors_of(places, limits), limits)
+    errors = [FieldError(positions[at], reason) for at, reason in _flaws_of(values, limits)]
+    raise _refusal(errors, limits)
 
 
-def canonical_slots(
+def canonical_fields(
     records: Sequence[dict[str, Any]], fields: Fields, limits: Limits, *, is_marked: bool
-) -> tuple[list[Slot], list[bytes]]:
-    """The places of records that hold values, and the canonical bytes of those values.
+) -> tuple[Found, list[bytes]]:
+    """The values in the fields of records, and their canonical bytes.
 
     Raises `VaultError` `invalid_value` or `too_large` with record and field of what is refused.
     """
-    slots, misfits = fields.slots(records)
-    refuse_too_many(len(slots), limits)
-    errors = [FieldError(misfit.record, misfit.code, misfit.where) for misfit in misfits]
+    found = fields.find(records)
+    refuse_too_many(len(found.values), limits)
+    errors = [FieldError(misfit.record, misfit.code, misfit.where) for misfit in found.misfits]
     if is_marked:
-        errors += _marks_elsewhere(records, slots)
+        errors += _marks_elsewhere(records, found)
     try:
-        canonicals = encode_values([slot.value for slot in slots], limits.value_bytes)
+        canonicals = encode_values(found.values, limits.value_bytes)
     except (InvalidValue, TypeError):
-        errors += _errors_of(((slot.value, (slot.record, slot.where)) for slot in slots), limits)
+        errors += [_error_at(found, at, reason) for at, reason in _flaws_of(found.values, limits)]
     if errors:
         raise _refusal(errors, limits)
-    return slots, canonicals
+    return found, canonicals
 
 
-def refuse_marks(records: Sequence[dict[str, Any]], slots: Sequence[Slot]) -> None:
+def refuse_marks(records: Sequence[dict[str, Any]], found: Found) -> None:
     """Raise `VaultError` `invalid_value` when there are marked numbers anywhere in the records."""
     errors = [
-        FieldError(slot.record, slot.value.reason, slot.where)
-        for slot in slots
-        if isinstance(slot.value, Unrepresentable)
+        _error_at(found, at, value.reason)
+        for at, value in enumerate(found.values)
+        if isinstance(value, Unrepresentable)
     ]
-    errors += _marks_elsewhere(records, slots)
+    errors += _marks_elsewhere(records, found)
     if errors:
         raise _invalid(errors)
 
 
-def _errors_of(
-    places: Iterable[tuple[object, tuple[int, str | None]]], limits: Limits
-) -> list[FieldError]:
-    errors = []
-    for value, (index, field) in places:
+def _error_at(found: Found, position: int, reason: str) -> FieldError:
+    record, where = found.place(position)
+    return FieldError(record, reason, where)
+
+
+def _flaws_of(values: Sequence[object], limits: Limits) -> Iterator[tuple[int, str]]:
+    """The positions of those that are refused, and why."""
+    for at, value in enumerate(values):
         reason = _flaw_of(value, limits)
         if reason is not None:
-            errors.append(FieldError(index, reason, field))
-    return errors
+            yield at, reason
 
 
 def _flaw_of(value: object, limits: Limits) -> str | None:
@@ -134,8 +136,8 @@ def _flaw_of(value: object, limits: Limits) -> str | None:
     return None
 
 
-def _marks_elsewhere(records: Sequence[dict[str, Any]], slots: Sequence[Slot]) -> list[FieldError]:
-    in_fields = {id(slot.value) for slot in slots}
+def _marks_elsewhere(records: Sequence[dict[str, Any]], found: Found) -> list[FieldError]:
+    in_fields = set(map(id, found.values))
     return [
         FieldError(index, mark.reason)
         for index, record in enumerate(records)

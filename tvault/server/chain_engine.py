@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from tvault.engine import EpochRefused, StaleEpoch, TokensExist, Written
@@ -67,7 +67,7 @@ class Desk(Protocol):
     def wait_for_vantage(self, deadline: float) -> bool:
         """Whether there was, after a moment, somebody who could confirm a read."""
 
-    def doubt_files(self, why: str) -> None:
+    def note_damage(self, why: str) -> None:
         """What was read from the disk is not what was written there."""
 
 
@@ -102,7 +102,7 @@ class ChainEngine:
             return verdict
         raise _out_of_place(verdict)
 
-    def look_up(self, owner: str, epoch: int, digests: Sequence[bytes], deadline: float) -> Places:
+    def look_up(self, owner: str, epoch: int, digests: bytes, deadline: float) -> Places:
         began = self._clock()
         while True:
             committed = self._node.committed
@@ -197,7 +197,7 @@ class ChainEngine:
         try:
             return look()
         except (JournalDamaged, StoreBroken) as damage:
-            self._node.doubt_files(str(damage))
+            self._node.note_damage(str(damage))
             raise VaultError("unavailable", "This node's disk is damaged; try another node.") from damage
         except StoreClosed:
             raise VaultError("unavailable", "The node is stopping; try another one.") from None

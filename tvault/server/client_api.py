@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final, Protocol
 
 from tvault.engine import Engine, Written
 from tvault.errors import FieldError, VaultError
+from tvault.model.blocks import SealBroken
 from tvault.model.commands import Rotate
 from tvault.model.fields import Fields
 from tvault.model.keys import KeyRing
@@ -15,7 +17,7 @@ from tvault.model.owners import OwnerTable
 from tvault.server.auth import owner_of_header
 from tvault.server.bodies import (
     MOST_ERRORS,
-    canonical_slots,
+    canonical_fields,
     canonical_values,
     list_of,
     members_of,
@@ -117,11 +119,10 @@ class ClientApi:
 
     def _tokenize_records(self, call: Call, document: dict[str, Any], *, is_marked: bool) -> Answer:
         records = records_of(document)
-        slots, canonicals = canonical_slots(records, self._fields, self._limits, is_marked=is_marked)
+        found, canonicals = canonical_fields(records, self._fields, self._limits, is_marked=is_marked)
 
         def render(epoch: int, tokens: list[str]) -> bytes:
-            for slot, token in zip(slots, tokens, strict=True):
-                slot.put(token)
+            found.put(tokens)
             return encode_json({"epoch": epoch, "records": records})
 
         return self._give_tokens(call, canonicals, render)
@@ -131,7 +132,8 @@ class ClientApi:
     ) -> Answer:
         started = self._clock()
         try:
-            done = self._tokenizer.tokenize(call.owner, canonicals, render, self._deadline())
+            with _opening_blocks():
+                done = self._tokenizer.tokenize(call.owner, canonicals, render, self._deadline())
         except Collision as collision:
             self._note("collision", call, started, epoch=collision.epoch)
             raise VaultError(
@@ -166,7 +168,7 @@ class ClientApi:
 
     def _detokenize_tokens(self, call: Call, document: dict[str, Any]) -> Answer:
         tokens = list_of(document, "tokens")
-        odd = [at for at, token in enumerate(tokens) if not isinstance(token, str | None)]
+        odd = [at for at, token in enumerate(tokens) if not (token is None or isinstance(token, str))]
         if odd:
             errors = tuple(FieldError(at, "not_a_string") for at in odd[:MOST_ERRORS])
             raise VaultError("malformed", "A token must be a string or null.", errors)
@@ -182,24 +184,22 @@ class ClientApi:
 
     def _detokenize_records(self, call: Call, document: dict[str, Any], *, is_marked: bool) -> Answer:
         records = records_of(document)
-        slots, misfits = self._fields.slots(records)
+        found = self._fields.find(records)
         if is_marked:
-            refuse_marks(records, slots)
-        refuse_too_many(len(slots), self._limits)
-        missed = [(misfit.record, misfit.where) for misfit in misfits]
-        values = self._give_values(call, [slot.value for slot in slots])
-        for slot, value in zip(slots, values, strict=True):
-            if value is None:
-                missed.append((slot.record, slot.where))
-            else:
-                slot.put(value)
+            refuse_marks(records, found)
+        refuse_too_many(len(found.values), self._limits)
+        values = self._give_values(call, found.values)
+        missed = [(misfit.record, misfit.where) for misfit in found.misfits]
+        missed += [found.place(at) for at, value in enumerate(values) if value is None]
+        found.put(values)
         missed.sort(key=lambda place: place[0])
         not_found = [{"record": record, "field": field} for record, field in missed]
         return json_answer({"records": records, "not_found": not_found})
 
     def _give_values(self, call: Call, texts: list[Any]) -> list[Any]:
         started = self._clock()
-        values = self._detokenizer.detokenize(call.owner, texts, self._deadline())
+        with _opening_blocks():
+            values = self._detokenizer.detokenize(call.owner, texts, self._deadline())
         missing = values.count(None)
         self._note(
             "detokenize",
@@ -257,3 +257,16 @@ class ClientApi:
     def _note(self, event: str, call: Call, started: float, **counts: float) -> None:
         spent = round((self._clock() - started) * 1000, 3)
         self._record(event, owner=call.owner, request_id=call.request_id, duration_ms=spent, **counts)
+
+
+@contextmanager
+def _opening_blocks() -> Iterator[None]:
+    """What this node's disk has changed another node may have as it was.
+
+    The node is not told: a block that was sealed wrongly is the same on all nodes, and only the check of
+    the journal can tell one from the other.
+    """
+    try:
+        yield
+    except SealBroken:
+        raise VaultError("unavailable", "A value cannot be opened here; try another node.") from None

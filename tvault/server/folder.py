@@ -20,7 +20,7 @@ from tvault.store.failures import PromiseDamaged, StoreBroken, StoreFull
 from tvault.store.folders import sync_folder
 from tvault.store.ports import Store, StoreViolation
 from tvault.store.promise import PromiseFile
-from tvault.store.sqlite import FILE_NAME, SqliteStore
+from tvault.store.sqlite import FILE_NAME, INDEX_FOLDER, SqliteStore
 
 PROMISE_FILE = "promise"
 LOCK_FILE = "lock"
@@ -89,7 +89,7 @@ class DataFolder:
         if recovered.set_aside is not None:
             store.close()
             promise_file.close()
-            self._set_aside(recovered.set_aside, FILE_NAME, PROMISE_FILE, DOUBTFUL)
+            self._set_aside(recovered.set_aside, FILE_NAME, INDEX_FOLDER, PROMISE_FILE, DOUBTFUL)
             promise_file = PromiseFile(self._path / PROMISE_FILE)
             store = SqliteStore(self._path, cache_mib=cache_mib)
             found = None
@@ -169,7 +169,7 @@ class DataFolder:
             return SqliteStore(self._path, cache_mib=cache_mib), None
         except (StoreViolation, StoreBroken) as error:
             why = f"the journal is damaged: {error}"
-            self._set_aside(why, FILE_NAME)
+            self._set_aside(why, FILE_NAME, INDEX_FOLDER)
             return SqliteStore(self._path, cache_mib=cache_mib), why
 
     def last_set_aside(self) -> str | None:

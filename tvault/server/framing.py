@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
+import select
 import socket
 import sys
 import time
@@ -23,6 +24,7 @@ import cheroot.server
 import cheroot.wsgi
 
 from tvault.errors import VaultError
+from tvault.server.streams import open_stream
 from tvault.wire import PROBLEM_TYPE, REQUEST_ID, STATUS, encode_json, problem
 
 LISTEN_BACKLOG: Final = 256
@@ -31,6 +33,13 @@ KEPT_ALIVE: Final = 512
 
 SOCKET_SECONDS: Final = 10
 """Longest wait for the next bytes of a request; an idle connection is closed after as long."""
+
+LINGER_MS: Final = 10
+"""How long a thread waits on a connection for the next request, as long as threads are free: to hand the
+connection back, and be woken again, costs about as much as a small request."""
+
+FREE_THREADS: Final = 2
+"""Threads that wait on no connection, but for whatever comes."""
 
 STOP_SECONDS: Final = 10
 HEADER_BYTES: Final = 32 * 1024
@@ -87,20 +96,27 @@ class ChunkedBody:
 
         Raises `FramingError`.
         """
+        if 0 < size <= self._left:
+            return self._take(size)
         parts: list[bytes] = []
         while size > 0 and not self.ended:
             if self._left == 0:
                 self._begin_chunk()
                 continue
-            part = self._stream.read(min(self._left, size))
-            if not part:
-                raise FramingError("the body ends too early")
+            part = self._take(min(self._left, size))
             parts.append(part)
             size -= len(part)
-            self._left -= len(part)
-            if self._left == 0 and self._stream.read(2) != b"\r\n":
-                raise FramingError("a chunk does not end where its size says")
         return b"".join(parts)
+
+    def _take(self, size: int) -> bytes:
+        """Bytes of the chunk in hand, which has as many."""
+        part = self._stream.read(size)
+        if len(part) < size:
+            raise FramingError("the body ends too early")
+        self._left -= size
+        if self._left == 0 and self._stream.read(2) != b"\r\n":
+            raise FramingError("a chunk does not end where its size says")
+        return part
 
     def _begin_chunk(self) -> None:
         match = _CHUNK_SIZE.fullmatch(self._stream.readline(_CHUNK_LINE_BYTES))
@@ -175,7 +191,12 @@ class _Request(cheroot.server.HTTPRequest):
         if b"Transfer-Encoding" in self.inheaders and self.response_protocol != "HTTP/1.1":
             self.simple_response("400 Bad Request", "HTTP/1.0 has no Transfer-Encoding.")
             return False
+        self.conn.wfile.flush()  # "100 Continue", where it was asked for
         return True
+
+    def respond(self) -> None:
+        super().respond()
+        self.conn.wfile.flush()
 
     def simple_response(self, status: object, msg: str = "") -> None:
         refusal = _refusal(str(status)[:3], msg)
@@ -189,6 +210,7 @@ class _Request(cheroot.server.HTTPRequest):
         )
         with contextlib.suppress(OSError):
             self.conn.wfile.write(head.encode("ascii") + body)
+            self.conn.wfile.flush()
 
 
 def _refusal(status: str, text: str) -> VaultError:
@@ -203,10 +225,25 @@ def _refusal(status: str, text: str) -> VaultError:
 
 
 class _Connection(cheroot.server.HTTPConnection):
-    """A connection that, after a refusal, reads on for a while before it closes."""
+    """A connection that keeps its thread for a moment after an answer: the next request may follow at
+    once.  After a refusal it reads on for a while before it closes."""
 
     RequestHandlerClass = _Request
     drain_first = False
+
+    def __init__(self, server: Server, connection: socket.socket, _: object) -> None:
+        super().__init__(server, connection, open_stream)
+        self._coming = select.poll()
+        self._coming.register(connection, select.POLLIN)
+
+    def communicate(self) -> bool:
+        while super().communicate():  # type: ignore[no-untyped-call]
+            if not (self.server.has_free_threads and self._has_next()):
+                return True
+        return False
+
+    def _has_next(self) -> bool:
+        return self.rfile.has_data() or bool(self._coming.poll(LINGER_MS))
 
     def close(self) -> None:
         if self.drain_first:
@@ -291,6 +328,11 @@ class Server(cheroot.wsgi.Server):
             socket_.close()
             raise
         return socket_
+
+    @property
+    def has_free_threads(self) -> bool:
+        """Whether a thread may wait on a connection of its own: enough others wait for all."""
+        return bool(self.requests.idle >= FREE_THREADS)
 
     @property
     def port(self) -> int:

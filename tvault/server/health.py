@@ -17,14 +17,24 @@ def health_of(state: State, *, can_write: bool) -> str:
 
 
 def trouble_of(
-    state: State, ensemble: list[str], *, set_aside: str | None, complaint: str | None, silent_s: float
+    state: State,
+    ensemble: list[str],
+    *,
+    set_aside: str | None,
+    complaint: str | None,
+    damage: str | None,
+    silent_s: float,
 ) -> str | None:
     """What keeps the node, or its chain, from being whole; None when nothing does.
 
-    `set_aside` tells when and why files were set aside, `complaint` why there is no view, `silent_s` for
-    how long the node's thread has been busy with one step.
+    `set_aside` tells when and why files were set aside, `complaint` why there is no view, `damage` what
+    is wrong with files that are still in use, `silent_s` for how long the node's thread has been busy
+    with one step.
     """
     told = [_of_itself(state, set_aside), _of_its_chain(state, ensemble, complaint)]
+    if damage is not None:
+        end = ", with which it begins anew once all nodes are in the chain"
+        told.append(f"damaged files{end if len(ensemble) > 1 else ''}: {damage}")
     if silent_s >= STUCK_SECONDS:
         told.append(f"busy with one step for {silent_s:.1f} s")
     return "; ".join(filter(None, told)) or None

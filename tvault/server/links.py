@@ -1,23 +1,26 @@
 """Outgoing connections: one long-lived framed stream to each other node.
 
-A stream is the body of one chunked `POST`, made by a generator: it keeps its order, costs little for a
-message, and a broken one is noticed at once.  What was queued for a broken stream is dropped: the
-protocol asks again for what is missing.
+A stream is the body of one chunked `POST`: it keeps its order, costs little for a message, and a broken
+one is noticed at once.  Whoever sends puts it on the wire itself, as far as that does not make it wait;
+the link's own thread does the waiting.  What was queued for a broken stream is dropped: the protocol
+asks again for what is missing.
 """
 
 from __future__ import annotations
 
+import json
+import select
 import socket
 import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import NamedTuple
 from urllib.parse import urlsplit
-
-import requests
 
 from tvault.errors import VaultError
 from tvault.replication import codec
@@ -72,7 +75,6 @@ class Link:
         refused: Callable[[str], None],
     ) -> None:
         self._peer = peer
-        self._url = peer.url
         parts = urlsplit(peer.url)
         self._address = (parts.hostname or "", parts.port or 0)
         self._hello = hello
@@ -84,8 +86,10 @@ class Link:
         self._reason: str | None = None
         self._frames: deque[bytes] = deque()
         self._queued_bytes = 0
-        self._is_up = False
-        self._is_overflowing = False
+        self._left = memoryview(b"")  # of a chunk that did not go out whole
+        self._stream: socket.socket | None = None
+        self._failure: OSError | Overflow | None = None
+        self._was_used = False
         self._stopping = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name=f"link to {peer.node}", daemon=True)
@@ -108,30 +112,70 @@ class Link:
         self._thread.join(CONNECT_SECONDS)
 
     def send(self, frame: bytes) -> bool:
-        """Queue one frame.  It is dropped, and False returned, while there is no stream, and from the
-        moment on at which more waits than may: then the stream ends, and begins anew."""
+        """Queue one frame for the next `flush`.  It is dropped, and False returned, while there is no
+        stream, and from the moment on at which more waits than may: then the stream ends, and begins
+        anew."""
         with self._changed:
-            if self._is_up and self._queued_bytes + len(frame) > QUEUE_BYTES:
-                self._is_overflowing = True
-            if self._is_up and not self._is_overflowing:
-                self._frames.append(frame)
-                self._queued_bytes += len(frame)
-            self._changed.notify()
-            return self._is_up and not self._is_overflowing
+            if self._stream is None or self._failure is not None:
+                return False
+            if self._queued_bytes + len(frame) > QUEUE_BYTES:
+                self._fail(Overflow())
+                return False
+            self._frames.append(frame)
+            self._queued_bytes += len(frame)
+            return True
+
+    def flush(self) -> None:
+        """Put what is queued on the wire, or leave that to the link's thread where it would wait."""
+        if not self._frames:
+            return
+        with self._changed:
+            if not self._left:  # else the thread is at it
+                self._push()
+                if self._left:
+                    self._changed.notify()
+
+    def _push(self) -> None:
+        """Send until nothing is queued or the wire takes no more."""
+        while self._stream is not None and self._failure is None and (self._left or self._frames):
+            self._was_used = True
+            self._left = self._left or memoryview(self._next_chunk())
+            try:
+                self._left = self._left[self._stream.send(self._left) :]
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._fail(error)
+
+    def _next_chunk(self) -> bytes:
+        """Frames that wait, as one chunk of the body."""
+        parts: list[bytes] = []
+        size = 0
+        while self._frames and size < CHUNK_BYTES:
+            frame = self._frames.popleft()
+            self._queued_bytes -= len(frame)
+            size += LENGTH.size + len(frame)
+            parts += (LENGTH.pack(len(frame)), frame)
+        return b"%x\r\n%b\r\n" % (size, b"".join(parts))
+
+    def _fail(self, error: OSError | Overflow) -> None:
+        self._failure = error
+        self._changed.notify()
 
     def _run(self) -> None:
         pause = PAUSE_SECONDS[0]
         while not self._stopping:
             began = time.monotonic()
+            was_up = False
             try:
-                with suppress(requests.RequestException, Overflow, OSError):
+                with suppress(HTTPException, Overflow, OSError):
                     self._check_presence()
-                    with requests.Session() as session:
-                        session.trust_env = False
-                        self._stream(session)
+                    with closing(HTTPConnection(*self._address, timeout=CONNECT_SECONDS)) as connection:
+                        if self._is_welcome(connection):
+                            was_up = True
+                            self._keep_up(connection)
             except Gone:
                 self._gone()
-            was_up = self._close()
             if was_up:
                 self._lost()
             settled = time.monotonic() - began > PAUSE_SECONDS[1]
@@ -149,63 +193,80 @@ class Link:
         except ConnectionRefusedError:
             raise Gone from None
 
-    def _stream(self, session: requests.Session) -> None:
-        timeout = (CONNECT_SECONDS, CONNECT_SECONDS)
-        answer = session.get(self._url + PEER_HELLO, headers=self._headers, timeout=timeout)
-        reason = self._refusal(answer)
-        if reason is not None:
-            if reason != self._reason:
-                self._refused(reason)
-            self._reason = reason
-            return
-        self._reason = None
-        with self._changed:
-            self._is_up = True
-        session.post(
-            self._url + PEER_STREAM, data=self._chunks(), headers=self._headers, timeout=timeout
-        )
+    def _is_welcome(self, connection: HTTPConnection) -> bool:
+        """Whether the peer talks to this node, and this node to it."""
+        connection.request("GET", PEER_HELLO, headers=self._headers)
+        reason = self._refusal(connection.getresponse())
+        if reason is not None and reason != self._reason:
+            self._refused(reason)
+        self._reason = reason
+        return reason is None
 
-    def _refusal(self, answer: requests.Response) -> str | None:
-        if answer.status_code == requests.codes.ok:
+    def _refusal(self, answer: HTTPResponse) -> str | None:
+        body = answer.read()
+        if answer.status == HTTPStatus.OK:
             try:
                 return self._hello.refusal(decode_hello(answer.headers.get(HEADER)))
             except VaultError:
                 return f"{self._peer} is no peer port of tvault"
-        if answer.status_code == requests.codes.unauthorized:
+        if answer.status == HTTPStatus.UNAUTHORIZED:
             return f"{self._peer} has another cluster secret than node {self._hello.node}"
-        return f"{self._peer} refuses node {self._hello.node}: {_detail(answer)}"
+        return f"{self._peer} refuses node {self._hello.node}: {_detail(answer.status, body)}"
 
-    def _chunks(self) -> Iterator[bytes]:
-        """The body: what is queued, joined; a sign of life when there is nothing."""
-        while True:
-            with self._changed:
-                self._changed.wait_for(
-                    lambda: self._frames or self._stopping or self._is_in_doubt, ALIVE_SECONDS
-                )
-                in_doubt = self._is_in_doubt
-                if self._is_overflowing:
-                    raise Overflow
-                parts: list[bytes] = []
-                size = 0
-                while self._frames and size < CHUNK_BYTES:
-                    frame = self._frames.popleft()
-                    size += len(frame)
-                    parts += (LENGTH.pack(len(frame)), frame)
-                self._queued_bytes -= size
-                if self._stopping and not parts:
-                    return
-            if in_doubt:
-                self._check_presence()
-            yield b"".join(parts) or LENGTH.pack(0)
+    def _keep_up(self, connection: HTTPConnection) -> None:
+        """Begin the stream, and keep it up until it fails or is to end.  Raises what ended it."""
+        connection.putrequest("POST", PEER_STREAM, skip_accept_encoding=True)
+        for name, text in (*self._headers.items(), ("Transfer-Encoding", "chunked")):
+            connection.putheader(name, text)
+        connection.endheaders()
+        stream: socket.socket = connection.sock
+        stream.settimeout(0)  # never waits
+        try:
+            self._open(stream)
+            while self._wait(stream):
+                pass
+        finally:
+            self._close()
+        stream.settimeout(CONNECT_SECONDS)
+        stream.sendall(b"0\r\n\r\n")
+        connection.getresponse().read()
 
-    def _close(self) -> bool:
-        """Whether there was a stream; nothing is queued any more."""
+    def _open(self, stream: socket.socket) -> None:
         with self._changed:
-            was_up, self._is_up = self._is_up, False
-            self._is_overflowing = False
+            self._stream, self._failure = stream, None
+
+    def _wait(self, stream: socket.socket) -> bool:
+        """Do what others cannot wait for: send what the wire did not take at once, look after a peer in
+        doubt, give signs of life.  False when the stream is to end, and all is sent."""
+        with self._changed:
+            self._changed.wait_for(self._has_work, ALIVE_SECONDS)
+            if self._failure is not None:
+                raise self._failure
+            if not (self._was_used or self._frames or self._stopping):
+                self._frames.append(b"")
+            self._was_used = False
+            in_doubt, is_stuck = self._is_in_doubt, bool(self._left)
+            if self._stopping and not (is_stuck or self._frames):
+                self._stream = None
+                return False
+        if in_doubt:
+            self._check_presence()
+        if is_stuck:
+            _wait_for_room(stream)
+        with self._changed:
+            self._push()
+        return True
+
+    def _has_work(self) -> bool:
+        return bool(self._left or self._stopping or self._is_in_doubt or self._failure is not None)
+
+    def _close(self) -> None:
+        """Nothing is queued any more."""
+        with self._changed:
+            self._stream = None
+            self._left = memoryview(b"")
             self._frames.clear()
             self._queued_bytes = 0
-            return was_up
 
 
 class PeerLinks:
@@ -229,12 +290,25 @@ class PeerLinks:
         self._links[node].doubt()
 
     def send(self, to: str, envelope: Envelope) -> bool:
-        """Put an envelope on its way, or drop it (False); never waits."""
+        """Put an envelope on its way with the next `flush`, or drop it (False); never waits."""
         return self._links[to].send(codec.encode(envelope))
 
+    def flush(self) -> None:
+        """Let go what is on its way; never waits."""
+        for link in self._links.values():
+            link.flush()
 
-def _detail(answer: requests.Response) -> str:
+
+def _wait_for_room(stream: socket.socket) -> None:
+    """Until the wire takes something again.  Raises `TimeoutError`."""
+    wire = select.poll()
+    wire.register(stream, select.POLLOUT)
+    if not wire.poll(CONNECT_SECONDS * 1000):
+        raise TimeoutError
+
+
+def _detail(status: int, body: bytes) -> str:
     try:
-        return str(answer.json()["detail"])
+        return str(json.loads(body)["detail"])
     except (ValueError, KeyError, TypeError):
-        return f"status {answer.status_code}"
+        return f"status {status}"

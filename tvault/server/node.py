@@ -12,7 +12,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from itertools import count
 from random import SystemRandom
@@ -23,10 +22,12 @@ from tvault.model.commands import Command
 from tvault.model.rules import Judge
 from tvault.ordering import Declined, Ordering, Verdict
 from tvault.replication.memory import ProtocolViolation
-from tvault.replication.messages import Envelope, Message, Outcome, Proposal
+from tvault.replication.messages import Envelope, Learn, Message, Outcome, Proposal
 from tvault.replication.ready import Answer, Outgoing, Ready, Timing
 from tvault.replication.replica import Replica
 from tvault.replication.state import State
+from tvault.server.backlog import Backlog
+from tvault.server.damage import Damage
 from tvault.server.disk import Disk
 from tvault.server.folder import Opened
 from tvault.server.framing import describe_failure
@@ -71,12 +72,16 @@ class Links(Protocol):
     """How a node reaches the others."""
 
     def send(self, to: str, envelope: Envelope) -> bool:
-        """Put an envelope on its way, or drop it (False); never wait."""
+        """Put an envelope on its way with the next `flush`, or drop it (False); never wait."""
+
+    def flush(self) -> None:
+        """Let go what is on its way; never wait."""
 
 
 class Node:
     """Runs the replica over the files of its folder until it is stopped or must stop.
 
+    `damage` tells what was read that is not what was written.
     `failure` says why it stopped by itself: the disk failed, or what must never happen happened.  Then
     `is_doubtful` tells whether its files are noted down as not to be trusted: it can begin anew.
     """
@@ -96,7 +101,7 @@ class Node:
         self._tell = tell
         self._dice = SystemRandom()
         self._links: Links | None = None
-        self._inbox: queue.Queue[Callable[[], None]] = queue.Queue(INBOX_ITEMS)
+        self._inbox = Backlog(INBOX_ITEMS)
         self._tickets = count(1)
         self._slots: dict[int, Slot] = {}
         self._waiters: list[tuple[int, int, Slot]] = []
@@ -114,6 +119,7 @@ class Node:
         self.failure: str | None = None
         self.is_doubtful = False
         self.complaint: str | None = None
+        self.damage = Damage(events)
 
     @property
     def state(self) -> State:
@@ -164,9 +170,9 @@ class Node:
         """The port of a node refuses connections: its process is gone."""
         self._post(lambda: self._replica.unreachable(node))
 
-    def doubt_files(self, why: str) -> None:
-        """Something read from this node's disk was not what was written there."""
-        self._post(partial(self._raise_doubt, why))
+    def note_damage(self, why: str) -> None:
+        """Something read from this node's disk was not what was written there: see `Damage`."""
+        self._post(partial(self.damage.note, why))
 
     def leave(self) -> None:
         """Hand over what relies on this node; `left` is told once nothing does."""
@@ -215,11 +221,8 @@ class Node:
 
     def _post(self, work: Callable[[], None]) -> None:
         """Wait for room in the inbox, but not of a node that has ended."""
-        is_in = False
-        while not (is_in or self._outlook.has_ended):
-            with suppress(queue.Full):
-                self._inbox.put(work, timeout=POST_SECONDS)
-                is_in = True
+        while not (self._outlook.has_ended or self._inbox.put(work, POST_SECONDS)):
+            pass
 
     def _new_slot(self) -> tuple[int, Slot]:
         ticket, slot = next(self._tickets), Slot()
@@ -230,11 +233,12 @@ class Node:
         self, ticket: int, slot: Slot, work: Callable[[], None], deadline: float
     ) -> Verdict | Answer | None:
         try:
-            self._inbox.put(work, timeout=max(0.0, deadline - time.monotonic()))
+            if not self._inbox.put(work, max(0.0, deadline - time.monotonic())):
+                return None
             if self._outlook.has_ended:
                 return _STOPPING
             return slot.get(timeout=max(0.0, deadline - time.monotonic()))
-        except (queue.Full, queue.Empty):
+        except queue.Empty:
             return None
         finally:
             self._slots.pop(ticket, None)
@@ -283,17 +287,18 @@ class Node:
                 self._disk.rest(self._outlook.state.committed)
                 self._replica.tick(_now_ms(), self._dice.random())
                 next_tick = time.monotonic() + self._tick_s
+                if self.damage.is_due(self._outlook.state, time.monotonic()):
+                    raise FilesDoubtful(self.damage.why)
             self._carry_all_out()
         self._disk.rest(self._outlook.state.committed, is_end=True)
 
-    def _take_work(self, timeout: float) -> None:
-        try:
-            work = self._inbox.get(timeout=timeout)
+    def _take_work(self, seconds: float) -> None:
+        for _ in range(BATCH_ITEMS):
+            work = self._inbox.take(seconds)
+            if work is None:
+                return
             work()
-            for _ in range(BATCH_ITEMS):
-                self._inbox.get_nowait()()
-        except queue.Empty:
-            return
+            seconds = 0.0
 
     def _take(self, envelope: Envelope) -> None:
         match envelope.message:
@@ -301,6 +306,9 @@ class Node:
                 self._ordering.on_proposal(envelope.sender, envelope.message)
             case Outcome():
                 self._ordering.on_outcome(envelope.message)
+            case Learn():
+                with self.damage.noting():
+                    self._replica.receive(envelope, _now_ms())
             case _:
                 self._replica.receive(envelope, _now_ms())
 
@@ -311,6 +319,7 @@ class Node:
                 self._carry_out(ready)
             elif not self._ordering.gather():
                 break
+        self._send_all(())
         self._publish()
         if self._replica.doubt is not None:
             raise FilesDoubtful(self._replica.doubt)
@@ -348,10 +357,6 @@ class Node:
         self._is_leaving = True
         self._replica.leave()
 
-    @staticmethod
-    def _raise_doubt(why: str) -> None:
-        raise FilesDoubtful(why)
-
     def _answer(self, answer: Answer) -> None:
         if (slot := self._slots.get(answer.ticket)) is not None:
             slot.put(answer)
@@ -359,9 +364,11 @@ class Node:
             self._ordering.on_answer(answer)
 
     def _send_all(self, messages: tuple[Outgoing, ...]) -> None:
+        """Send these, and what the ordering has sent since the last time."""
         assert self._links is not None
         for outgoing in messages:
             self._links.send(outgoing.to, self._replica.envelope(outgoing.view, outgoing.message))
+        self._links.flush()
 
     def _send(self, to: str, message: Message) -> bool:
         assert self._links is not None

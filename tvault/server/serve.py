@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
 import sys
@@ -30,6 +31,8 @@ from tvault.server.lifetime import Lifetime
 from tvault.server.links import Link, Peer, PeerLinks
 from tvault.server.node import Node, Told
 from tvault.server.peer_api import PeerApi
+from tvault.server.turns import WAITING_REQUESTS
+from tvault.store.checking import JournalCheck
 from tvault.wire import Limits
 
 SWITCH_SECONDS = 0.001
@@ -80,6 +83,9 @@ class RunningNode:
         self._undo.append(self._links.stop)
         self._node.start(self._links)
         self._undo.append(self._node.stop)
+        check = JournalCheck(self._store, self._events.record, self._node.note_damage)
+        check.start()
+        self._undo.append(check.stop)
         self._serve(self._api_server, "client port")
         self._undo.append(self._api_server.stop)
         self._events.record("start", api=str(self._me.api), peer=str(self._me.peer))
@@ -145,7 +151,7 @@ class RunningNode:
             record=self._events.record,
             request_seconds=config.timing.request_timeout_ms / 1000,
         )
-        threads = limits.requests_at_once + SPARE_THREADS
+        threads = limits.requests_at_once + WAITING_REQUESTS + SPARE_THREADS
         address = self._me.api
         self._api_server = make_server(api.app, address.host, address.port, threads)
         self._api_server.prepare()
@@ -221,6 +227,7 @@ class RunningNode:
             [node.id for node in self._config.nodes],
             set_aside=self._set_aside,
             complaint=self._node.complaint,
+            damage=self._node.damage.why,
             silent_s=self._node.silent_s,
         )
         return self._status() | {
@@ -279,6 +286,7 @@ def run_node(config: Config, node_id: str) -> int:
 
 
 def _log_to_stderr() -> None:
+    faulthandler.enable()  # a mapped file that cannot be read ends the process: where, at least
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
     )

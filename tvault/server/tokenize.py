@@ -93,15 +93,19 @@ class Tokenizer:
         """The places of the values that have no token yet; the others' are found to be theirs."""
         if not work.digests:
             return []
-        places = self._engine.look_up(work.scope.owner, work.epoch, work.digests, deadline)
-        _check_same(work, places)
+        digests = b"".join(work.digests)
+        places = self._engine.look_up(work.scope.owner, work.epoch, digests, deadline)
+        found, values = found_values(work.scope, places)
+        if values != [work.distinct[at] for at in found]:
+            raise Collision(work.epoch)
         return places.missing()
 
     def _write(
         self, work: _Work, missing: Sequence[int], deadline: float
     ) -> Written | StaleEpoch | TokensExist:
-        digests = [work.digests[at] for at in missing]
-        canonicals = [work.distinct[at] for at in missing]
+        digests, canonicals = work.digests, work.distinct
+        if len(missing) < len(canonicals):
+            digests, canonicals = ([side[at] for at in missing] for side in (digests, canonicals))
         blocks = seal(work.scope, digests, canonicals, self._nonce)
         return self._engine.mint(Mint(work.scope.owner, work.epoch, blocks), deadline)
 
@@ -139,25 +143,10 @@ class _Work:
         return f"<_Work of {len(self.distinct)} values in epoch {self.epoch}>"
 
 
-def _check_same(work: _Work, places: Places) -> None:
-    """Raise `Collision` when what stands under a value's token is another value."""
-    for at, found in zip(*found_values(work.scope, places), strict=True):
-        if found != work.distinct[at]:
-            raise Collision(work.epoch)
-
-
 def found_values(scope: Scope, places: Places) -> tuple[list[int], list[bytes]]:
     """The positions that were found, and their canonical values.  Every block is opened once.
 
     Raises `model.blocks.SealBroken`.
     """
-    by_block: list[list[int]] = [[] for _ in places.blocks]
-    for position, number in enumerate(places.block_of):
-        if number >= 0:
-            by_block[number].append(position)
-    positions: list[int] = []
-    values: list[bytes] = []
-    for block, wanted in zip(places.blocks, by_block, strict=True):
-        positions += wanted
-        values += open_places(scope, block, [places.place_of[position] for position in wanted])
-    return positions, values
+    positions, wanted = places.by_block()
+    return positions, open_places(scope, wanted)

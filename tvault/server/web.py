@@ -6,12 +6,11 @@ refusals, and nothing of an unexpected failure but its class and line, which go 
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from threading import BoundedSemaphore
 from typing import Any, Final
 from uuid import uuid4
 
@@ -19,6 +18,7 @@ import bottle  # type: ignore[import-untyped]
 
 from tvault.errors import VaultError
 from tvault.server.framing import FramingError, describe_failure
+from tvault.server.turns import Turns
 from tvault.wire import (
     JSON_TYPE,
     PROBLEM_TYPE,
@@ -67,7 +67,7 @@ class Answer:
 @dataclass(frozen=True)
 class Route:
     """A call of the API.  `has_key`: only with an API key.  `is_counted`: takes one of the places of
-    requests that are worked on at once.
+    requests that are worked on at once, and waits a moment for one.
     """
 
     method: str
@@ -94,7 +94,7 @@ class Web:
     ) -> None:
         self._owner_of = owner_of
         self._limits = limits
-        self._places = BoundedSemaphore(limits.requests_at_once)
+        self._turns = Turns(limits.requests_at_once)
         self._bottle = bottle.Bottle()
         self._bottle.config["catchall"] = False
         self._bottle.default_error_handler = _refuse_route
@@ -144,21 +144,12 @@ class Web:
     def _answer(self, route: Route, environ: Environ) -> Answer:
         request_id: str = environ[_ID]
         owner = self._owner_of(environ.get("HTTP_AUTHORIZATION")) if route.has_key else ""
-        with self._place() if route.is_counted else contextlib.nullcontext():
+        with self._turns.one() if route.is_counted else nullcontext():
             body = b""
             if route.has_body:
                 _check_json_type(environ)
                 body = read_body(environ, self._limits.body_bytes)
             return route.handler(Call(owner, request_id, body))
-
-    @contextlib.contextmanager
-    def _place(self) -> Iterator[None]:
-        if not self._places.acquire(blocking=False):
-            raise VaultError("overloaded", "The node works on as many requests as it may; try again.")
-        try:
-            yield
-        finally:
-            self._places.release()
 
 
 def json_answer(document: object, status: int = 200) -> Answer:

@@ -1,1 +1,1 @@
-"""What a node keeps: journal, rows and token index in SQLite, the promise file beside it."""
+"""A node's durable state: journal and rows in SQLite, the index in files, the promise beside them."""

@@ -31,7 +31,7 @@ class StoreClosed(StoreFailure):
 
 
 class JournalDamaged(StoreViolation):
-    """What was read back is not what was written: an entry's rows do not give its digest."""
+    """What was read back is not what was written."""
 
 
 class PromiseDamaged(StoreFailure):

@@ -1,135 +1,61 @@
 """The token index: from a token's digest to the block and place of its value, derived from the blocks.
 
-A key is the digest XOR a mask of its owner and epoch, so a look-up finds nothing of another owner: a
-foreign token misses exactly as an unknown one does.  The newest tokens are in a dict; settled ones,
-which no cut can touch, are in sorted numpy runs that are merged by doubling.  One thread writes; others
-read through `TokenIndex.snapshot`, which is replaced whole.
+The newest tokens are in generations, in memory; settled ones, which no cut can touch, are in sorted
+runs, in files.  One thread writes; others read through `TokenIndex.snapshot`, which is replaced whole.
 """
 
 from __future__ import annotations
 
-import hashlib
-import struct
-from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from itertools import islice, repeat
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tvault.model.commands import DIGEST_BYTES, Block
-from tvault.store.journal import LARGEST_BLOCK
+from tvault.model.commands import Block
+from tvault.replication.entry import ORIGIN, Position
+from tvault.store.building import NO_EPOCHS, JournalReader
+from tvault.store.failures import StoreBroken
+from tvault.store.generations import Generation
+from tvault.store.masked import ABSENT, Keys, Spots, keys_of, tokens_of
+from tvault.store.merging import Merger
+from tvault.store.opening import open_runs
 from tvault.store.ports import StoreViolation
+from tvault.store.runs import Run, RunDamaged, Stretch
 
-Keys = NDArray[np.uint64]
-"""Masked digests, one a row: the high and the low 64 bits."""
+RUN_TOKENS = 2**16
+"""Tokens that make a generation, and then a run."""
 
-Spots = NDArray[np.int64]
-"""Where values are: block id and place in one number, or `ABSENT`."""
-
-ABSENT = -1
-PLACE_BITS = (LARGEST_BLOCK - 1).bit_length()
-RUN_TOKENS = 2**15
-"""Settled tokens that leave the dict together."""
-
-LARGEST_RUN = 2**21
-"""Tokens of a run that is merged no further, so that no merge holds the writer up for long."""
-
-
-def mask(owner: str, epoch: int) -> bytes:
-    """What the digests of this owner and epoch are XORed with."""
-    scope = struct.pack(">Q", epoch) + owner.encode()
-    return hashlib.blake2b(scope, digest_size=DIGEST_BYTES, person=b"tvault index").digest()
-
-
-@dataclass(frozen=True)
-class Run:
-    """Sorted keys and their spots.  Column by column: a search walks through the high halves only."""
-
-    high: NDArray[np.uint64]
-    low: NDArray[np.uint64]
-    spots: Spots
-
-    def __len__(self) -> int:
-        """How many tokens the run holds."""
-        return len(self.spots)
-
-    def find(self, keys: Keys) -> Spots:
-        """The spots of `keys`, which must be sorted by their high halves."""
-        found = np.full(len(keys), ABSENT, dtype=np.int64)
-        at = np.searchsorted(self.high, keys[:, 0])
-        asked = np.arange(len(keys))
-        while True:  # once for all, and again for each further key that shares a high half
-            asked = asked[at[asked] < len(self)]
-            asked = asked[self.high[at[asked]] == keys[asked, 0]]
-            if not len(asked):
-                return found
-            same = self.low[at[asked]] == keys[asked, 1]
-            found[asked[same]] = self.spots[at[asked[same]]]
-            asked = asked[~same]
-            at[asked] += 1
-
-
-def sorted_run(keys: Keys, spots: Spots) -> Run:
-    """The run of these tokens.  Raises `StoreViolation` when one of them stands twice."""
-    return _run_of(keys[:, 0], keys[:, 1], spots)
-
-
-def merged(older: Run, newer: Run) -> Run:
-    """One run of two.  Raises `StoreViolation` when a token stands in both."""
-    return _run_of(
-        np.concatenate((older.high, newer.high)),
-        np.concatenate((older.low, newer.low)),
-        np.concatenate((older.spots, newer.spots)),
-    )
-
-
-def _run_of(high: NDArray[np.uint64], low: NDArray[np.uint64], spots: Spots) -> Run:
-    order = np.argsort(high, kind="stable")  # merges what is sorted in parts
-    by_high = high[order]
-    if (by_high[1:] == by_high[:-1]).any():  # rare: 64 bits of a keyed hash
-        order = np.lexsort((low, high))
-        high, low = high[order], low[order]
-        if ((high[1:] == high[:-1]) & (low[1:] == low[:-1])).any():
-            raise StoreViolation("a token stands twice in the journal")
-        return Run(high, low, spots[order])
-    return Run(by_high, low[order], spots[order])
+RUN_ENTRIES = 2**14
+"""Or so many entries, when they are small: opening a store reads what is in no run entry by entry."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What readers look at.  Later tokens may come into `recent`; their block ids are above `top`."""
+    """What readers look at: runs, oldest first, and the generations that follow them.
 
-    runs: tuple[Run, ...] = ()
-    recent: dict[bytes, int] = field(default_factory=dict)
-    top: int = 0
-    settled_top: int = 0
-    """The highest block id in the runs: the rows of those blocks are never deleted."""
+    Later tokens may come into the newest generation; their block ids are above `top`.
+    """
+
+    runs: tuple[Run, ...]
+    generations: tuple[Generation, ...]
+    top: int
+    settled_top: int
+    """The highest block id that was settled: the rows of blocks up to it are never deleted."""
 
     def find(self, owner: str, epoch: int, digests: bytes) -> Spots:
         """The spots of these digests of one owner and epoch, 16 bytes each, side by side."""
-        return self.find_keys(_halves(digests) ^ _halves(mask(owner, epoch)))
+        return self.find_keys(keys_of(owner, epoch, digests), self.top)
 
-    def find_keys(self, keys: Keys) -> Spots:
-        """The spots of these masked digests."""
-        if not self.recent:
-            return self.find_settled(keys)
-        newest = map(self.recent.get, _names(keys), repeat(ABSENT))
-        found = np.fromiter(newest, dtype=np.int64, count=len(keys))
-        found[found >> PLACE_BITS > self.top] = ABSENT
-        rest = np.flatnonzero(found == ABSENT)
-        found[rest] = self.find_settled(keys[rest])
-        return found
-
-    def find_settled(self, keys: Keys) -> Spots:
-        """The spots of those of these masked digests that are in the runs."""
+    def find_keys(self, keys: Keys, top: int) -> Spots:
+        """The spots of these masked digests that stand in blocks up to `top`."""
         found = np.full(len(keys), ABSENT, dtype=np.int64)
-        order = np.argsort(keys[:, 0])  # neighbours in a run share its cache lines
-        in_order = keys[order]
         for run in self.runs:
-            found[order] = np.maximum(found[order], run.find(in_order))
+            run.find_into(keys, found)
+        for generation in self.generations:
+            generation.find_into(keys, found, top)
         return found
 
 
@@ -142,141 +68,137 @@ class Batch:
     spots: Spots
 
 
-@dataclass(frozen=True)
-class Keep:
-    """What a write leaves standing: entries up to `seq`, blocks up to `block_id`."""
+class Keep(NamedTuple):
+    """What a write leaves standing: entries up to a position, blocks up to an id."""
 
-    seq: int
+    position: Position
     block_id: int
     cuts: bool
 
 
-class EntrySize(NamedTuple):
-    """How much an entry brought; `last_block` is the highest block id given out up to it."""
-
-    seq: int
-    last_block: int
-    tokens: int
-
-
-class _Unsettled(NamedTuple):
-    """The tokens of an entry that may still be cut."""
-
-    seq: int
-    last_block: int
-    keys: Keys
-    spots: Spots
-
-
 class TokenIndex:
-    """The index of one store.  Every method is the writer's; `snapshot` is for all."""
+    """The index of one store, in `folder`.  Every method is the writer's; `snapshot` is for all.
 
-    def __init__(self, run_tokens: int = RUN_TOKENS, largest_run: int = LARGEST_RUN) -> None:
-        self.snapshot = Snapshot()
+    It begins with the runs: what follows them in the journal is for the store to `apply`.  Entries up to
+    `settled` are known to be committed.  Raises what `open_runs` does.
+    """
+
+    def __init__(
+        self, folder: Path, journal: JournalReader, settled: int, run_tokens: int = RUN_TOKENS
+    ) -> None:
         self._run_tokens = run_tokens
-        self._largest_run = largest_run
-        self._unsettled: deque[_Unsettled] = deque()
-        self._ready: list[_Unsettled] = []  # settled, but still in the dict, where they are the oldest
-        self._ready_tokens = 0
-        self._settled_top = 0
+        self._lock = threading.Lock()  # two threads replace the snapshot, the writer and the merger
+        self._handed_over = 0
+        runs = tuple(open_runs(folder, journal, settled))
+        top = runs[-1].stretch.top_block if runs else 0
+        last = runs[-1].stretch.last if runs else ORIGIN
+        self.snapshot = Snapshot(runs, (Generation(last),), top, top)
+        self._merger = Merger(folder, runs, journal, self._publish)
+        self._merger.start()
+
+    @property
+    def vouched(self) -> Stretch:
+        """What the runs say of the journal from its beginning on."""
+        stretches = [run.stretch for run in self.snapshot.runs]
+        return Stretch(
+            after=ORIGIN,
+            last=stretches[-1].last if stretches else ORIGIN,
+            tokens=sum(stretch.tokens for stretch in stretches),
+            blocks=sum(stretch.blocks for stretch in stretches),
+            top_block=stretches[-1].top_block if stretches else 0,
+            epochs=stretches[-1].epochs if stretches else NO_EPOCHS,
+        )
 
     def judge(self, blocks: Sequence[Block], ids: Sequence[int], keep_id: int) -> Batch:
         """The tokens of `blocks`, whose ids are `ids`, once the blocks above `keep_id` are cut.
 
         Raises `StoreViolation` when one stands in a block up to `keep_id` or twice in `blocks`.
         """
-        keys, spots = _tokens_of(blocks, ids)
-        names = _names(keys)
-        recent = self.snapshot.recent
-        stands = (self.snapshot.find_settled(keys) != ABSENT).any()
-        if not recent.keys().isdisjoint(names):
-            stands |= any(recent[name] >> PLACE_BITS <= keep_id for name in names if name in recent)
-        if stands or len(set(names)) != len(names):
+        keys, spots = tokens_of(blocks, ids)
+        names = keys.names()
+        in_order = np.sort(keys.high)
+        stands_twice = (in_order[1:] == in_order[:-1]).any() and len(set(names)) != len(names)
+        if stands_twice or (self.snapshot.find_keys(keys, keep_id) != ABSENT).any():
             raise StoreViolation("a token would stand twice in the journal")
         return Batch(names, keys, spots)
 
-    def apply(self, keep: Keep, batch: Batch, sizes: Sequence[EntrySize], top: int) -> None:
+    def apply(
+        self, keep: Keep, batch: Batch, starts: Sequence[tuple[int, str, int]], last: Position, top: int
+    ) -> None:
         """Take over a write that is durable: forget what it cut, add what it brought, show both at once.
 
-        `sizes` has the entries that were added, and `top` is the highest block id now given out.
-        Readers of the old snapshot find no rows for what was cut, and may not see what is above its top.
+        `starts` are the epochs begun (seq, owner, epoch), `last` is the journal's new end, and `top` the
+        highest block id now given out.  Readers of the old snapshot find no rows for what was cut, and
+        may not see what is above its top.
         """
-        old = self.snapshot
-        recent = old.recent
-        if keep.cuts:
-            recent = {name: spot for name, spot in recent.items() if spot >> PLACE_BITS <= keep.block_id}
-            while self._unsettled and self._unsettled[-1].seq > keep.seq:
-                self._unsettled.pop()
-        recent.update(zip(batch.names, batch.spots.tolist(), strict=True))
-        at = 0
-        for size in sizes:
-            part = slice(at, at + size.tokens)
-            self._unsettled.append(
-                _Unsettled(size.seq, size.last_block, batch.keys[part], batch.spots[part])
-            )
-            at += size.tokens
-        self.snapshot = Snapshot(old.runs, recent, top, old.settled_top)
+        with self._lock:
+            generations = self.snapshot.generations
+            if keep.cuts:
+                generations = self._cut(keep)
+            newest = generations[-1]
+            newest.add(last, batch.names, batch.keys, batch.spots)
+            newest.epochs += starts
+            if len(newest) >= self._run_tokens or newest.entries >= RUN_ENTRIES:
+                generations = (*generations, Generation(last))
+            self.snapshot = replace(self.snapshot, generations=generations, top=top)
 
     def settle(self, committed: int) -> None:
-        """No cut will touch entries up to `committed`: move their tokens to a run once they are many."""
-        while self._unsettled and self._unsettled[0][0] <= committed:
-            entry = self._unsettled.popleft()
-            self._settled_top = entry.last_block
-            self._ready.append(entry)
-            self._ready_tokens += len(entry.spots)
-        if self._ready_tokens >= self._run_tokens:
-            self._move_settled()
+        """No cut will touch entries up to `committed`: full generations may become runs.
 
-    def load(self, blocks: Sequence[Block], ids: Sequence[int]) -> None:
-        """Add settled blocks straight to the runs, before any other use.  Raises `StoreViolation`."""
-        keys, spots = _tokens_of(blocks, ids)
-        if not len(spots):
-            return
-        if (self.snapshot.find_keys(keys) != ABSENT).any():
-            raise StoreViolation("a token stands twice in the journal")
-        runs = self._with_run(sorted_run(keys, spots))
-        self._settled_top = ids[-1]
-        self.snapshot = Snapshot(runs, {}, ids[-1], ids[-1])
+        Raises why the work on the runs has ended, if it has: see `Merger`; `StoreBroken` when reading
+        or writing failed.
+        """
+        failure = self._merger.failure
+        if isinstance(failure, OSError):
+            raise StoreBroken(f"the token index failed: {failure.strerror}") from failure
+        if failure is not None:
+            raise failure
+        with self._lock:
+            full = self.snapshot.generations[self._handed_over : -1]
+            ready = [generation for generation in full if generation.last.seq <= committed]
+            self._handed_over += len(ready)
+            tops = [generation.top_block for generation in ready]
+            settled_top = max([self.snapshot.settled_top, *tops])
+            self.snapshot = replace(self.snapshot, settled_top=settled_top)
+        for generation in ready:
+            self._merger.take(generation)
 
-    def _move_settled(self) -> None:
-        """Readers of the old snapshot keep the old dict, so nothing vanishes from under them."""
-        old = self.snapshot
-        keys = np.concatenate([entry.keys for entry in self._ready])
-        spots = np.concatenate([entry.spots for entry in self._ready])
-        runs = self._with_run(sorted_run(keys, spots))
-        recent = dict(islice(old.recent.items(), self._ready_tokens, None))
-        self._ready = []
-        self._ready_tokens = 0
-        self.snapshot = Snapshot(runs, recent, old.top, self._settled_top)
+    def check_runs(self) -> Iterator[None]:
+        """Compare the checksums of all runs, with a pause for the caller now and then; what is damaged
+        is read from the journal again.  Any thread.  Raises `OSError`.
+        """
+        for run in self.snapshot.runs:
+            yield from self._check_run(run)
 
-    def _with_run(self, run: Run) -> tuple[Run, ...]:
-        runs = [*self.snapshot.runs, run]
-        while len(runs) > 1 and self._may_merge(runs[-2], runs[-1]):
-            newer = runs.pop()
-            runs[-1] = merged(runs[-1], newer)
-        return tuple(runs)
+    def wait_until_idle(self, timeout: float) -> bool:
+        """Whether, before the timeout, all that was handed over was in few enough runs.  Any thread."""
+        return self._merger.wait_until_idle(timeout)
 
-    def _may_merge(self, older: Run, newer: Run) -> bool:
-        return len(older) <= 2 * len(newer) and len(older) + len(newer) <= self._largest_run
+    def close(self) -> None:
+        """End the work on the runs."""
+        self._merger.close()
 
+    def _check_run(self, run: Run) -> Iterator[None]:
+        try:
+            yield from run.check_bit_by_bit()
+        except RunDamaged:
+            self._merger.repair(run)  # which forgets one that was merged meanwhile
 
-def _tokens_of(blocks: Sequence[Block], ids: Sequence[int]) -> tuple[Keys, Spots]:
-    """Keys and spots of the tokens of `blocks`."""
-    lengths = np.fromiter(map(len, blocks), dtype=np.int64, count=len(blocks))
-    masks = {scope: mask(*scope) for scope in {(block.owner, block.epoch) for block in blocks}}
-    scopes = b"".join(masks[block.owner, block.epoch] for block in blocks)
-    digests = b"".join(block.digests for block in blocks)
-    keys = _halves(digests) ^ _halves(scopes).repeat(lengths, axis=0)
-    starts = np.cumsum(lengths) - lengths
-    places = np.arange(len(keys), dtype=np.int64) - starts.repeat(lengths)
-    return keys, (np.array(ids, dtype=np.int64).repeat(lengths) << PLACE_BITS) | places
+    def _cut(self, keep: Keep) -> tuple[Generation, ...]:
+        """The generations without what is cut: what was handed over is settled, and stays."""
+        seq = keep.position.seq
+        kept = [
+            generation if generation.last.seq <= seq else generation.cut(keep.position, keep.block_id)
+            for generation in self.snapshot.generations
+            if generation.after.seq <= seq
+        ]
+        return tuple(kept)
 
-
-def _halves(digests: bytes) -> Keys:
-    """Digests of 16 bytes, side by side, as rows of a high and a low half."""
-    return np.frombuffer(digests, dtype=">u8").reshape(-1, 2).astype(np.uint64)
-
-
-def _names(keys: Keys) -> tuple[bytes, ...]:
-    """The keys as bytes, high half first, for the dict."""
-    return struct.unpack("16s" * len(keys), keys.astype(">u8").tobytes())
+    def _publish(self, runs: Sequence[Run], generation: Generation | None) -> None:
+        with self._lock:
+            generations = self.snapshot.generations
+            if generation is not None:
+                assert generations[0] is generation
+                generations = generations[1:]
+                self._handed_over -= 1
+            self.snapshot = replace(self.snapshot, runs=tuple(runs), generations=generations)

@@ -60,9 +60,9 @@ def advance_commit(known: int, committed: int, last: int) -> int:
     return max(known, committed) if committed <= last else known
 
 
-def refuse_odd_digests(digests: Sequence[bytes]) -> None:
-    """Raise `ValueError` unless every digest has 16 bytes."""
-    if any(length != DIGEST_BYTES for length in set(map(len, digests))):
+def refuse_odd_digests(digests: bytes) -> None:
+    """Raise `ValueError` unless whole digests stand side by side."""
+    if len(digests) % DIGEST_BYTES:
         raise ValueError(f"a digest has {DIGEST_BYTES} bytes")
 
 
@@ -82,7 +82,7 @@ def _is_storable_block(block: Block) -> bool:
     return (
         0 <= block.epoch <= LARGEST_INTEGER
         and len(block.digests) % DIGEST_BYTES == 0
-        and len(block) <= LARGEST_BLOCK
+        and 1 <= len(block) <= LARGEST_BLOCK
     )
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
 
 from tvault.model.commands import DIGEST_BYTES, Block, Rows
 from tvault.model.records import Places
@@ -14,7 +16,7 @@ from tvault.store.journal import (
     refuse_odd_digests,
     rows_that_follow,
 )
-from tvault.store.ports import StoreViolation
+from tvault.store.ports import Checked, StoreViolation
 
 _Scope = tuple[str, int]
 _Spot = tuple[int, Block, int]  # the entry that brought the token, its block, its place there
@@ -84,10 +86,10 @@ class MemoryStore:
             started = self._epochs.get(owner)
             return started[-1] if started else (1, 0)
 
-    def find(self, owner: str, epoch: int, digests: Sequence[bytes]) -> Places:
+    def find(self, owner: str, epoch: int, digests: bytes) -> Places:
         refuse_odd_digests(digests)
         with self._lock:
-            spots = list(map(self._tokens.get((owner, epoch), {}).get, digests))
+            spots = list(map(self._tokens.get((owner, epoch), {}).get, _split(digests)))
         numbers: dict[int, int] = {}  # by identity: equal blocks cannot stand twice
         blocks: list[Block] = []
         block_of: list[int] = []
@@ -105,7 +107,12 @@ class MemoryStore:
             block_of.append(number)
             place_of.append(place)
             seq = max(seq, brought_by)
-        return Places(blocks=blocks, block_of=block_of, place_of=place_of, seq=seq)
+        return Places(
+            blocks=blocks,
+            block_of=np.array(block_of, dtype=np.int64),
+            place_of=np.array(place_of, dtype=np.int64),
+            seq=seq,
+        )
 
     def exists(self, owner: str, epoch: int, digests: bytes) -> int:
         with self._lock:
@@ -117,6 +124,14 @@ class MemoryStore:
     def counts(self) -> tuple[int, int]:
         with self._lock:
             return self._blocks, self._values
+
+    def check_slice(self, done: Checked, upto: int, is_over: Callable[[], bool]) -> Checked:
+        """Nothing was ever away from memory."""
+        with self._lock:
+            return done._replace(last=self._position(done.last.seq + 1 if is_over() else upto))
+
+    def check_runs(self) -> Iterator[None]:
+        return iter(())
 
     def close(self) -> None:
         """Nothing to end."""

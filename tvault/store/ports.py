@@ -5,16 +5,24 @@ One thread writes; any thread reads.  `tests/conformance` runs one suite over bo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Protocol
 
 from tvault.model.records import Places
-from tvault.replication.entry import Entry, Position
+from tvault.replication.entry import ORIGIN, Entry, Position
 
 
 class StoreViolation(Exception):
     """The journal would break a rule that must never break (a token twice, a broken digest): the
     node stops and keeps its files."""
+
+
+class Checked(NamedTuple):
+    """How far a check of the journal has come: the last entry, and the highest ids of its rows."""
+
+    last: Position = ORIGIN
+    block_id: int = 0
+    epoch_id: int = 0
 
 
 class Store(Protocol):
@@ -51,9 +59,9 @@ class Store(Protocol):
         """The owner's newest epoch in the journal, uncommitted entries included, and the entry that
         began it: `(1, 0)` when no rotation is recorded."""
 
-    def find(self, owner: str, epoch: int, digests: Sequence[bytes]) -> Places:
-        """Where the values of these 16-byte digests are, uncommitted entries included.  One look: an
-        entry written during the call is seen whole or not at all."""
+    def find(self, owner: str, epoch: int, digests: bytes) -> Places:
+        """Where the values of these digests (16 bytes each, side by side) are, uncommitted entries
+        included.  One look: an entry written during the call is seen whole or not at all."""
 
     def exists(self, owner: str, epoch: int, digests: bytes) -> int:
         """The highest `seq` that brought one of the digests (16 bytes each, side by side), or 0 when
@@ -61,6 +69,14 @@ class Store(Protocol):
 
     def counts(self) -> tuple[int, int]:
         """Blocks and tokens stored."""
+
+    # For `store.checking`: any thread.
+    def check_slice(self, done: Checked, upto: int, is_over: Callable[[], bool]) -> Checked:
+        """Read again the entry after `done`, and further ones until `is_over`, none beyond `upto`, which
+        is committed.  Raises `JournalDamaged`, naming the seq, when one is not what was written."""
+
+    def check_runs(self) -> Iterator[None]:
+        """Read the files of the token index again, some at each step, and repair what is damaged."""
 
     def close(self) -> None:
         """End all connections; the store must not be used after."""

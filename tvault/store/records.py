@@ -10,7 +10,10 @@ import sqlite3
 import struct
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
+
+import msgspec
 
 from tvault.model.commands import DIGEST_BYTES, Block, EpochStart, Rows
 from tvault.replication.entry import ORIGIN, Entry, Kind, Position, chain_digest
@@ -20,7 +23,8 @@ from tvault.store.journal import body_of
 _WRONG_TYPES = (TypeError, ValueError, OverflowError, struct.error)
 """What columns raise whose types a flipped bit has changed."""
 
-_KEYS_AT_ONCE = 500  # SQLite may be built for as few as 999 parameters
+KEYS_AT_ONCE = 500
+"""Rows that one statement looks up: SQLite may be built for as few as 999 parameters."""
 
 _INSERT_ENTRY = (
     "INSERT INTO entry (seq, view, kind, rows, digest, committed, guard) VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -41,8 +45,7 @@ class Stored:
     epoch_ids: Sequence[int]
 
 
-@dataclass(frozen=True)
-class Located:
+class Located(msgspec.Struct, frozen=True, gc=False):
     """A block, its id, and the entry that brought it."""
 
     id: int
@@ -144,6 +147,12 @@ def read_counts_after(connection: sqlite3.Connection, keep: int) -> tuple[int, i
     return blocks, int(length) // DIGEST_BYTES
 
 
+def read_epochs(connection: sqlite3.Connection, until: int) -> list[tuple[int, int, EpochStart]]:
+    """The starts of epochs of entries up to `until`, in order, as (id, seq, start)."""
+    query = "SELECT id, seq, owner, epoch FROM epoch WHERE seq <= ? ORDER BY id"
+    return [(row[0], row[1], EpochStart(row[2], row[3])) for row in connection.execute(query, (until,))]
+
+
 def read_journal(connection: sqlite3.Connection, previous: Position) -> Generator[Stored, None, None]:
     """The entries that follow `previous`, rebuilt from their rows, as they are asked for.
 
@@ -177,11 +186,22 @@ def read_journal(connection: sqlite3.Connection, previous: Position) -> Generato
         epochs.close()
 
 
+def rising_ids(stored: Sequence[Stored], above: int) -> list[int]:
+    """The ids of all blocks of entries that follow each other.
+
+    Raises `JournalDamaged` unless they rise, from above `above` on.
+    """
+    ids = [key for each in stored for key in each.block_ids]
+    if any(older >= newer for older, newer in pairwise([above, *ids])):
+        raise JournalDamaged(f"the blocks up to entry {stored[-1].entry.seq} are out of order")
+    return ids
+
+
 def read_blocks(connection: sqlite3.Connection, ids: Sequence[int]) -> list[Located]:
     """The blocks of these ids that are there, in the order of `ids`, which must rise."""
     found: list[Located] = []
-    for at in range(0, len(ids), _KEYS_AT_ONCE):
-        some = ids[at : at + _KEYS_AT_ONCE]
+    for at in range(0, len(ids), KEYS_AT_ONCE):
+        some = ids[at : at + KEYS_AT_ONCE]
         query = f"{_SELECT_BLOCKS} WHERE id IN ({_marks(some)}) ORDER BY id"
         found += (
             Located(row[0], row[1], Block(row[2], row[3], row[4], row[5]))
@@ -192,8 +212,8 @@ def read_blocks(connection: sqlite3.Connection, ids: Sequence[int]) -> list[Loca
 
 def read_highest_seq(connection: sqlite3.Connection, ids: Sequence[int]) -> int:
     """The highest seq that brought one of the blocks of these ids, which must rise; 0 for none."""
-    for end in range(len(ids), 0, -_KEYS_AT_ONCE):
-        some = ids[max(0, end - _KEYS_AT_ONCE) : end]
+    for end in range(len(ids), 0, -KEYS_AT_ONCE):
+        some = ids[max(0, end - KEYS_AT_ONCE) : end]
         query = f"{_SELECT_SEQ} WHERE id IN ({_marks(some)}) ORDER BY id DESC LIMIT 1"
         row = connection.execute(query, some).fetchone()
         if row:

@@ -1,28 +1,35 @@
-"""The store on disk: journal and rows in one SQLite file, the token index in memory beside them."""
+"""The store on disk: journal and rows in one SQLite file, the token index in files beside it."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Sequence
-from contextlib import closing
-from itertools import accumulate, pairwise
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
 import numpy as np
 
+from tvault.errors import VaultError
 from tvault.model.commands import DIGEST_BYTES, Block, EpochStart, Rows
 from tvault.model.records import Places
 from tvault.replication.entry import ORIGIN, Entry, Position
+from tvault.store.building import NO_EPOCHS, sum_epochs
+from tvault.store.checking import check_slice
 from tvault.store.database import Database
 from tvault.store.failures import JournalDamaged, StoreFull
-from tvault.store.index import ABSENT, PLACE_BITS, EntrySize, Keep, Spots, TokenIndex
+from tvault.store.folders import has_room
+from tvault.store.index import RUN_TOKENS, Keep, TokenIndex
 from tvault.store.journal import (
     advance_commit,
     keep_after_cut,
     refuse_odd_digests,
     rows_that_follow,
 )
+from tvault.store.masked import ABSENT, PLACE_BITS, Spots
+from tvault.store.ports import Checked
+from tvault.store.reading import DatabaseReader
 from tvault.store.records import (
+    KEYS_AT_ONCE,
     Located,
     Stored,
     delete_after,
@@ -31,31 +38,35 @@ from tvault.store.records import (
     insert_epochs,
     read_blocks,
     read_counts_after,
+    read_epochs,
     read_highest_seq,
     read_hint,
     read_journal,
     read_last_block,
     read_position,
+    rising_ids,
     set_hint,
 )
+from tvault.store.runs import Stretch
 from tvault.store.tables import MIGRATIONS, Migration
 
 FILE_NAME = "journal.sqlite"
-ROOM_BYTES = 32 * 2**20
-"""A disk that was full has room again from so many free bytes on, or a quarter of a smaller one."""
+INDEX_FOLDER = "index"
 
-_LOAD_TOKENS = 2**17  # tokens that become one run while the index is built
+_LOAD_TOKENS = 2**17  # tokens that are taken over together
 _LOAD_ENTRIES = 2**12  # or fewer, when entries are small: many objects at once are slow to collect
 
 _Epochs = dict[str, tuple[tuple[int, int], ...]]
 
 
 class SqliteStore:
-    """Fills `store.ports.Store` with the file `journal.sqlite` in `folder`, made when missing.
+    """Fills `store.ports.Store` with the file `journal.sqlite` and the folder `index` in `folder`,
+    made when missing.
 
-    Opening reads the whole journal once: every entry's digest is checked and the token index is built.
+    Opening reads what the token index does not vouch for, and checks every entry's digest.
     `cache_mib` MiB of pages are cached for writing; `readers` threads can read at a time, others wait.
-    Every write is synced to the disk before it returns.  `index` is an empty one, to choose its sizes.
+    Every write is synced to the disk before it returns.  Settled tokens become a run of the index once
+    they are `run_tokens`.
 
     Besides `StoreViolation`, as the port says, calls raise `StoreFull`, `StoreBlocked`, `StoreBroken`
     and `StoreClosed` of `store.failures`.  `JournalDamaged`, a `StoreViolation`, says that what was
@@ -69,13 +80,10 @@ class SqliteStore:
         *,
         cache_mib: int = 16,
         readers: int = 4,
-        index: TokenIndex | None = None,
+        run_tokens: int = RUN_TOKENS,
         migrations: tuple[Migration, ...] = MIGRATIONS,
     ) -> None:
-        self._index = index or TokenIndex()
         self._last = ORIGIN
-        self._hint = 0
-        self._settled = 0
         self._top_block = 0  # the highest ids given out; they are never given out again, not even
         self._top_epoch = 0  # after a cut, so that a reader cannot take one row for another
         self._counts = (0, 0)
@@ -84,9 +92,23 @@ class SqliteStore:
         path = folder / FILE_NAME
         self._database = Database(path, cache_mib=cache_mib, readers=readers, migrations=migrations)
         try:
-            self._load()
+            with self._database.look() as connection:
+                hint = read_hint(connection)
+            reader = DatabaseReader(self._database)
+            self._index = TokenIndex(folder / INDEX_FOLDER, reader, hint, run_tokens)
+        except OSError as error:
+            self._database.close()
+            where = folder / INDEX_FOLDER
+            raise VaultError("configuration", f"{where} cannot be used: {error.strerror}") from None
         except BaseException:
             self._database.close()
+            raise
+        # What is in a run was committed, though the hint may not say so yet.
+        self._hint = self._settled = max(hint, self._index.vouched.last.seq)
+        try:
+            self._load()
+        except BaseException:
+            self.close()
             raise
 
     def last(self) -> Position:
@@ -96,7 +118,7 @@ class SqliteStore:
         last = self._last
         if seq == last.seq:
             return last
-        with self._database.look() as connection:
+        with self._database.glance() as connection:
             return read_position(connection, seq)
 
     def entries(self, after: int, max_bytes: int) -> Sequence[Entry]:
@@ -126,7 +148,7 @@ class SqliteStore:
         hint = advance_commit(self._hint, committed, end.seq)
         if end == last and hint == self._hint:
             return
-        keep = self._keep(seq)
+        keep = self._keep(previous)
         additions = _Additions(entries, brought, self._top_block, self._top_epoch)
         batch = self._index.judge(additions.blocks, additions.block_ids, keep.block_id)
         removed = (0, 0)
@@ -143,7 +165,7 @@ class SqliteStore:
                 set_hint(connection, end, hint)
         self._top_block += len(additions.blocks)
         self._top_epoch += len(additions.epochs)
-        self._index.apply(keep, batch, additions.sizes, self._top_block)
+        self._index.apply(keep, batch, _starts(additions.epochs), end, self._top_block)
         self._epochs = _with_epochs(self._epochs, keep, additions.epochs)
         blocks = self._counts[0] - removed[0] + len(additions.blocks)
         self._counts = (blocks, self._counts[1] - removed[1] + len(batch.names))
@@ -154,8 +176,7 @@ class SqliteStore:
         return self._hint
 
     def has_room(self) -> bool:
-        usage = shutil.disk_usage(self._folder)
-        if usage.free < min(ROOM_BYTES, usage.total // 4):
+        if not has_room(self._folder):
             return False
         try:
             self._database.probe()
@@ -171,79 +192,96 @@ class SqliteStore:
         started = self._epochs.get(owner)
         return started[-1] if started else (1, 0)
 
-    def find(self, owner: str, epoch: int, digests: Sequence[bytes]) -> Places:
+    def find(self, owner: str, epoch: int, digests: bytes) -> Places:
         refuse_odd_digests(digests)
-        asked = b"".join(digests)
         snapshot = self._index.snapshot
-        spots = snapshot.find(owner, epoch, asked)
+        spots = snapshot.find(owner, epoch, digests)
         ids = np.unique(spots[spots != ABSENT] >> PLACE_BITS)
         rows: list[Located] = []
         if len(ids):
-            with self._database.look() as connection:
+            with self._connection_for(len(ids)) as connection:
                 rows = read_blocks(connection, ids.tolist())
             _refuse_lost_rows(ids, rows, snapshot.settled_top)
             _refuse_other_blocks(rows, owner, epoch)
-        return _places(spots, rows, asked)
+        return _places(spots, rows, digests)
 
     def exists(self, owner: str, epoch: int, digests: bytes) -> int:
         spots = self._index.snapshot.find(owner, epoch, digests)
-        hits = spots[spots != ABSENT]
-        if not len(hits):
+        ids = np.unique(spots[spots != ABSENT] >> PLACE_BITS)
+        if not len(ids):
             return 0
-        with self._database.look() as connection:
-            return read_highest_seq(connection, np.unique(hits >> PLACE_BITS).tolist())
+        with self._connection_for(len(ids)) as connection:
+            return read_highest_seq(connection, ids.tolist())
 
     def counts(self) -> tuple[int, int]:
         return self._counts
 
+    def check_slice(self, done: Checked, upto: int, is_over: Callable[[], bool]) -> Checked:
+        with self._database.look() as connection:
+            return check_slice(connection, self._index.snapshot, done, upto, is_over)
+
+    def check_runs(self) -> Iterator[None]:
+        return self._index.check_runs()
+
     def close(self) -> None:
+        self._index.close()
         self._database.close()
 
-    def _keep(self, seq: int) -> Keep:
-        if seq == self._last.seq:
-            return Keep(seq, self._top_block, cuts=False)
+    def _connection_for(self, rows: int) -> AbstractContextManager[sqlite3.Connection]:
+        return self._database.glance() if rows <= KEYS_AT_ONCE else self._database.look()
+
+    def _keep(self, position: Position) -> Keep:
+        if position.seq == self._last.seq:
+            return Keep(position, self._top_block, cuts=False)
         with self._database.look() as connection:
-            return Keep(seq, read_last_block(connection, seq), cuts=True)
+            return Keep(position, read_last_block(connection, position.seq), cuts=True)
 
     def _load(self) -> None:
+        """Read what the runs do not hold."""
+        vouched = self._index.vouched
+        self._last = vouched.last
+        self._top_block = vouched.top_block
+        self._counts = (vouched.blocks, vouched.tokens)
         with self._database.look() as connection:
-            self._hint = self._settled = read_hint(connection)
+            self._take_epochs(vouched, read_epochs(connection, vouched.last.seq))
             waiting: list[Stored] = []
             tokens = 0
-            for stored in read_journal(connection, ORIGIN):
+            for stored in read_journal(connection, vouched.last):
                 waiting.append(stored)
                 tokens += sum(map(len, stored.rows.blocks))
-                is_many = tokens >= _LOAD_TOKENS or len(waiting) >= _LOAD_ENTRIES
-                if is_many or stored.entry.seq >= self._settled:
+                if tokens >= _LOAD_TOKENS or len(waiting) >= _LOAD_ENTRIES:
                     self._take_over(waiting)
                     waiting = []
                     tokens = 0
+            if waiting:
+                self._take_over(waiting)
+
+    def _take_epochs(self, vouched: Stretch, rows: Sequence[tuple[int, int, EpochStart]]) -> None:
+        starts = ((seq, start.owner, start.epoch) for _, seq, start in rows)
+        if sum_epochs(NO_EPOCHS, starts) != vouched.epochs:
+            raise JournalDamaged(
+                f"the epochs up to entry {vouched.last.seq} are not those that were begun"
+            )
+        self._top_epoch = rows[-1][0] if rows else 0
+        self._epochs = _with_epochs({}, Keep(vouched.last, vouched.top_block, cuts=False), rows)
 
     def _take_over(self, stored: Sequence[Stored]) -> None:
         """Make entries that were read back part of what is held in memory."""
         blocks = [block for each in stored for block in each.rows.blocks]
-        ids = [key for each in stored for key in each.block_ids]
-        if ids and (ids[0] <= self._top_block or any(a >= b for a, b in pairwise(ids))):
-            raise JournalDamaged(f"the blocks of entry {stored[-1].entry.seq} are out of order")
-        self._last = stored[-1].entry.position
-        keep = Keep(self._last.seq, self._top_block, cuts=False)
-        tokens = sum(map(len, blocks))
-        self._top_block = ids[-1] if ids else self._top_block
-        if self._last.seq <= self._settled:
-            self._index.load(blocks, ids)
-        else:
-            batch = self._index.judge(blocks, ids, self._top_block)
-            self._index.apply(
-                keep, batch, [EntrySize(self._last.seq, self._top_block, tokens)], self._top_block
-            )
+        ids = rising_ids(stored, self._top_block)
+        keep = Keep(self._last, self._top_block, cuts=False)
         epochs = [
             (key, each.entry.seq, start)
             for each in stored
             for key, start in zip(each.epoch_ids, each.rows.epochs, strict=True)
         ]
+        batch = self._index.judge(blocks, ids, self._top_block)
+        self._last = stored[-1].entry.position
+        self._top_block = ids[-1] if ids else self._top_block
         self._top_epoch = epochs[-1][0] if epochs else self._top_epoch
+        self._index.apply(keep, batch, _starts(epochs), self._last, self._top_block)
         self._epochs = _with_epochs(self._epochs, keep, epochs)
-        self._counts = (self._counts[0] + len(blocks), self._counts[1] + tokens)
+        self._counts = (self._counts[0] + len(blocks), self._counts[1] + len(batch.names))
 
 
 class _Additions:
@@ -260,19 +298,18 @@ class _Additions:
         self.epochs: list[tuple[int, int, EpochStart]] = [
             (key, seq, start) for key, (seq, start) in enumerate(starts, start=top_epoch + 1)
         ]
-        ends = accumulate((len(rows.blocks) for rows in brought), initial=top_block)
-        next(ends)
-        self.sizes = [
-            EntrySize(entry.seq, end, sum(map(len, rows.blocks)))
-            for (entry, rows), end in zip(pairs, ends, strict=True)
-        ]
+
+
+def _starts(epochs: Sequence[tuple[int, int, EpochStart]]) -> list[tuple[int, str, int]]:
+    return [(seq, start.owner, start.epoch) for _, seq, start in epochs]
 
 
 def _with_epochs(epochs: _Epochs, keep: Keep, added: Sequence[tuple[int, int, EpochStart]]) -> _Epochs:
     """The epochs after a write: a new dict when anything changes, since others read the old one."""
     if keep.cuts:
         kept = {
-            owner: tuple(e for e in started if e[1] <= keep.seq) for owner, started in epochs.items()
+            owner: tuple(e for e in started if e[1] <= keep.position.seq)
+            for owner, started in epochs.items()
         }
         epochs = {owner: started for owner, started in kept.items() if started}
     if added:
@@ -301,13 +338,14 @@ def _refuse_other_blocks(rows: Sequence[Located], owner: str, epoch: int) -> Non
 
 def _places(spots: Spots, rows: Sequence[Located], asked: bytes) -> Places:
     """What a look found, with every digest compared with the one that stands in its place."""
-    count = len(spots)
     if not rows:
-        return Places(blocks=[], block_of=[ABSENT] * count, place_of=[ABSENT] * count, seq=0)
+        nowhere = np.full(len(spots), ABSENT, dtype=np.int64)
+        return Places(blocks=[], block_of=nowhere, place_of=nowhere, seq=0)
     blocks: list[Block] = [row.block for row in rows]
     ids = np.array([row.id for row in rows], dtype=np.int64)
-    lengths = np.array([len(block) for block in blocks], dtype=np.int64)
-    standing = np.frombuffer(b"".join(block.digests for block in blocks), dtype=f"V{DIGEST_BYTES}")
+    digests = [block.digests for block in blocks]
+    lengths = np.array(list(map(len, digests)), dtype=np.int64) // DIGEST_BYTES
+    standing = np.frombuffer(b"".join(digests), dtype=f"V{DIGEST_BYTES}")
     wanted = spots >> PLACE_BITS
     number = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
     is_there = ids[number] == wanted
@@ -319,7 +357,7 @@ def _places(spots: Spots, rows: Sequence[Located], asked: bytes) -> Places:
         raise JournalDamaged("a token does not stand where the index says")
     return Places(
         blocks=blocks,
-        block_of=np.where(is_there, number, ABSENT).tolist(),
-        place_of=np.where(is_there, place, ABSENT).tolist(),
+        block_of=np.where(is_there, number, ABSENT),
+        place_of=np.where(is_there, place, ABSENT),
         seq=max(row.seq for row in rows),
     )

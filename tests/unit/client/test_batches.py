@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tvault.client.json_document import READ_BYTES, json_batches
 from tvault.client.jsonl import jsonl_batches
-from tvault.client.records import Batch, Cut
+from tvault.client.records import Batch, Cut, are_objects, check_record
 from tvault.errors import VaultError
 
 Reader = Callable[[BinaryIO, Cut], Iterator[Batch]]
@@ -84,7 +85,7 @@ def test_lines_are_cut_and_put_together_again(
         number for number, (_, record, _) in enumerate(lines, 1) if record is not None
     ]
     assert all(len(batch.records) <= most for batch in batches)
-    assert batches[-1].end == len(content)
+    assert [batch.end for batch in batches][-1:] == [len(content)][: len(content)]
 
 
 @given(
@@ -121,10 +122,31 @@ def test_a_record_longer_than_the_window_is_read_whole() -> None:
     assert texts(list(json_batches(io.BytesIO(content), Cut())))[0] == json.dumps(record).encode()
 
 
+class RestlessCut(Cut):
+    """A cut that another thread changes between any two looks at it."""
+
+    def __getattribute__(self, name: str) -> object:
+        value = super().__getattribute__(name)
+        if name == "records":
+            self.records = {7: 3, 3: 11, 11: 7}[value]
+        return value
+
+
+@pytest.mark.parametrize("reader", [jsonl_batches, json_batches])
+def test_a_cut_may_change_at_any_moment_and_every_record_comes_once(reader: Reader) -> None:
+    lines = [b'{"n":%d}' % number for number in range(1_000)]
+    content = b"\n".join(lines) if reader is jsonl_batches else b"[" + b",\n".join(lines) + b"]"
+    batches = list(reader(io.BytesIO(content), RestlessCut(records=7)))
+    assert texts(batches) == lines
+    assert places(batches) == list(range(1, 1_001))
+    assert rebuilt(batches) == content
+
+
 def test_a_batch_ends_when_its_records_have_enough_bytes() -> None:
     line = b'{"a":"' + b"x" * 100 + b'"}\n'
-    sizes = [len(batch.records) for batch in jsonl_batches(io.BytesIO(line * 10), Cut(bytes=250))]
-    assert sizes == [3, 3, 3, 1]
+    content = line * 3 + b'{"a":"' + b"x" * 500 + b'"}\n' + line * 3
+    sizes = [len(batch.records) for batch in jsonl_batches(io.BytesIO(content), Cut(bytes=250))]
+    assert sizes == [2, 1, 1, 2, 1]
 
 
 def test_blank_lines_without_end_do_not_gather_in_memory() -> None:
@@ -174,6 +196,139 @@ def test_what_is_no_file_of_records_is_refused_with_its_place(
         list(reader(io.BytesIO(content), Cut()))
     assert caught.value.code == "malformed"
     assert said in caught.value.detail
+
+
+PIECES = [
+    b'{"a":1}',
+    b'{"a":1',
+    b'{"a":{}',
+    b'{"a":[{}',
+    b'"b":2}',
+    b"{}",
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b",",
+    b'"',
+    b"\\",
+    b" ",
+    b"\r",
+    b"\x00",
+    b"\xff",
+    b'{"a":"\xc3\xa9"}',
+    b'{"a":"\xc3',
+    b'\xa9"}',
+    b'{"a":1e999}',
+    b'{"a":"\\ud800"}',
+    b"null",
+]
+
+
+def told_line_by_line(content: bytes) -> list[bytes] | str:
+    """The records of a file, or why it holds none, by the check of single lines alone."""
+    records = []
+    try:
+        for number, line in enumerate(content.split(b"\n"), 1):
+            if record := line.strip(b" \t\r"):
+                check_record(record, f"line {number}")
+                records.append(record)
+    except VaultError as error:
+        return error.detail
+    return records
+
+
+def told(content: bytes, cut: Cut, reader: Reader = jsonl_batches) -> list[bytes] | str:
+    try:
+        return texts(list(reader(io.BytesIO(content), cut)))
+    except VaultError as error:
+        return error.detail
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(st.lists(st.sampled_from(PIECES), max_size=4).map(b"".join), max_size=5).map(b"\n".join),
+    st.integers(1, 4),
+)
+def test_lines_checked_together_are_judged_as_each_of_them_alone(content: bytes, most: int) -> None:
+    assert told(content, Cut(records=most)) == told_line_by_line(content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"a":1\n,"b":2}\n{} {}',
+        b'{"a":[{}\n,{}]}\n{},{}',
+        b"{}\n{}{}",
+        b"{}{}\n",
+        b'{"a":{}\n{}}\n',
+        b'{"a":"\n{}"}\n{}',
+        b'{"a":"}\n{"}',
+        b'{"a":"\xff"}\n{}',
+        b'{"a":"\xc3"}\n{"b":"\xa9"}',
+    ],
+)
+def test_records_that_reach_over_the_end_of_a_line_are_not_taken_for_two(content: bytes) -> None:
+    assert not are_objects(content, content.count(b"\n") + 1)
+    assert "line " in str(told(content, Cut()))
+    assert told(content, Cut()) == told_line_by_line(content)
+
+
+ITEMS = [
+    *[b'{"a":1}', b'{"a":"x"}', b'{"a":{"a":2}}', b'{"a":[{"a":1},{"a":2}]}', b'{"a":"},{\\"a\\":"}']
+    * 3,
+    b'{"b":1}',
+    b"{}",
+    b"[]",
+    b'{"a":1',
+    b'{"a":1} {"a":2}',
+    b'{"a":1]',
+    b'{"a":"\xff"}',
+    b'{"a":"\\ud800"}',
+    b'{"a":1e999}',
+    b"null",
+]
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(st.sampled_from(ITEMS), max_size=12),
+    st.lists(st.sampled_from([b",", b",\n  ", b" , "]), min_size=1, max_size=2),
+    st.integers(1, 4),
+)
+def test_records_of_an_array_found_together_are_those_found_one_by_one(
+    items: list[bytes], between: list[bytes], most: int
+) -> None:
+    separated = zip(items, itertools.cycle(between), strict=False)
+    content = b"[" + b"".join(itertools.chain(*separated)).rstrip(b", \n") + b"]\n"
+    one_by_one = told(content, Cut(records=1000), json_batches)
+    assert told(content, Cut(records=most), json_batches) == one_by_one
+    if isinstance(one_by_one, list):
+        batches = list(json_batches(io.BytesIO(content), Cut(records=most)))
+        assert rebuilt(batches) == content
+        assert places(batches) == list(range(1, len(one_by_one) + 1))
+        assert all(len(batch.records) <= most for batch in batches)
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_a_long_array_is_found_in_few_looks_whatever_its_records_hold(indent: int | None) -> None:
+    records = [
+        {"a": n, "b": [{"a": n}, {"c": "},{"}], "d": "\ud800" * (n == 9000)} for n in range(30_000)
+    ]
+    content = json.dumps(records, indent=indent).encode()
+    batches = list(json_batches(io.BytesIO(content), Cut(records=1000)))
+    assert rebuilt(batches) == content
+    assert [json.loads(text) for text in texts(batches)] == records
+    assert places(batches) == list(range(1, 30_001))
+
+
+@pytest.mark.parametrize(
+    "content", [b"{}\n{} ", b" {}\n{}", b"{} \n{}", b"{}\r", b"{}\r\n{}\r\n", b"{}\n\n{}"]
+)
+def test_blanks_beside_a_record_are_no_part_of_it(content: bytes) -> None:
+    batches = list(jsonl_batches(io.BytesIO(content), Cut()))
+    assert set(texts(batches)) == {b"{}"}
+    assert rebuilt(batches) == content
 
 
 def test_numbers_and_surrogates_that_only_json_knows_are_left_to_the_server() -> None:

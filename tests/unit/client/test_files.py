@@ -5,15 +5,20 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import signal
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from types import FrameType
 
 import pytest
 
 from tests.unit.client.canned import Canned, canned
 from tests.unit.server.serving import KEYS, Node, serving
-from tvault.client.files import Job, detokenize_file, tokenize_file
+from tvault.client.files import MOST_BYTES_IN_HAND, Job, detokenize_file, tokenize_file
+from tvault.client.jsonl import READ_BYTES
 from tvault.client.records import Cut
+from tvault.client.sending import FIRST_RECORDS
 from tvault.client.vault import TokenizedRecords, Vault
 from tvault.errors import VaultError
 from tvault.wire import Limits
@@ -187,28 +192,145 @@ def test_answers_are_written_in_the_order_of_the_file_whichever_comes_first(node
     assert [json.loads(line)["n"] for line in tokens.splitlines()] == list(range(50))
 
 
-def test_no_more_of_the_file_is_read_than_a_few_batches_ahead(node: Node) -> None:
-    class Counting(io.BytesIO):
-        lines = 0
+class Ahead:
+    """How far the reading of a file is ahead of the writing, in bytes."""
 
-        def readline(self, size: int | None = -1) -> bytes:
-            self.lines += 1
-            ahead = self.lines - written.count
-            assert ahead <= 2 * 2 * 10 + 10 + 1
-            return super().readline(size)
+    def __init__(self, content: bytes) -> None:
+        self.read = self.written = self.most = 0
+        outer = self
 
-    class Written(io.BytesIO):
-        count = 0
+        class Source(io.BytesIO):
+            def read(self, size: int | None = -1) -> bytes:
+                piece = super().read(size)
+                outer.read += len(piece)
+                outer.most = max(outer.most, outer.read - outer.written)
+                return piece
 
-        def write(self, data: object) -> int:
-            assert isinstance(data, bytes)
-            self.count += data.count(b"\n")
-            return super().write(data)
+        class Target(io.BytesIO):
+            def write(self, data: object) -> int:
+                assert isinstance(data, bytes)
+                outer.written += len(data)
+                return super().write(data)
 
-    written = Written()
+        self.source = Source(content)
+        self.target = Target()
+
+
+@pytest.mark.parametrize(
+    ("jobs", "cut", "batch"),
+    [(2, Cut(records=100), 100 * 1000), (2, Cut(records=10_000, bytes=50_000), 50_000)],
+)
+def test_no_more_of_the_file_is_read_than_a_few_batches_ahead(
+    node: Node, jobs: int, cut: Cut, batch: int
+) -> None:
+    content = (b'{"n":"' + b"x" * 990 + b'"}\n') * 10_000
+    ahead = Ahead(content)
     with Vault([node.url], KEYS["alice"]) as vault:
-        tokenize_file(vault, Counting(LINES), written, Job("f", cut=Cut(records=10), jobs=2))
-    assert written.count == 1000
+        tokenize_file(vault, ahead.source, ahead.target, Job("f", cut=cut, jobs=jobs))
+    assert ahead.target.getvalue() == content
+    assert ahead.most <= 2 * jobs * batch + 2 * READ_BYTES + batch
+
+
+def test_large_records_are_not_taken_in_hand_by_the_number_of_jobs_alone(node: Node) -> None:
+    content = (b'{"n":"' + b"x" * 1_000_000 + b'"}\n') * 100
+    ahead = Ahead(content)
+    with Vault([node.url], KEYS["alice"]) as vault:
+        tokenize_file(vault, ahead.source, ahead.target, Job("f", jobs=40))
+    assert ahead.target.getvalue() == content
+    assert ahead.most <= MOST_BYTES_IN_HAND + 3 * Cut().bytes
+
+
+class Interrupt(Exception):
+    """What the signal of the test below raises in the main thread."""
+
+
+class StuckVault(Vault):
+    """A vault that never answers, and that gets the signal when the main thread waits for it."""
+
+    def __init__(self) -> None:
+        super().__init__(["http://127.0.0.1:1"], "k")
+        self.may_end = threading.Event()
+        self.was_late = False
+
+    def tokenize_records(self, records: object) -> TokenizedRecords:  # noqa: ARG002
+        while not self._main_thread_waits():
+            self.may_end.wait(0.01)
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+        self.was_late = not self.may_end.wait(10)
+        raise VaultError("unreachable", "there is no answer")
+
+    def _main_thread_waits(self) -> bool:
+        frame: FrameType | None = sys._current_frames()[threading.main_thread().ident or 0]
+        stack = []
+        while frame is not None:
+            stack.append(frame.f_code)
+            frame = frame.f_back
+        is_starting_a_thread = threading.Thread.start.__code__ in stack
+        return stack[0] is threading.Condition.wait.__code__ and not is_starting_a_thread
+
+
+def test_a_signal_that_did_not_wake_the_main_thread_is_heeded_all_the_same() -> None:
+    """So it is with one that comes between the last look at signals and the wait for an answer."""
+
+    def interrupt(number: int, frame: object) -> None:  # noqa: ARG001
+        raise Interrupt
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        with StuckVault() as vault:
+            with pytest.raises(Interrupt):
+                tokenize_file(vault, io.BytesIO(LINES), io.BytesIO(), Job("f"))
+            vault.may_end.set()
+            assert not vault.was_late
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+class CountingVault(Vault):
+    """A vault that notes how many records each request holds, and which were refused."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__([url], KEYS["alice"])
+        self.answered: list[int] = []
+        self.refused: list[int] = []
+
+    def tokenize_records(self, records: Sequence[bytes]) -> TokenizedRecords:
+        try:
+            answer = super().tokenize_records(records)
+        except VaultError:
+            self.refused.append(len(records))
+            raise
+        self.answered.append(len(records))
+        return answer
+
+
+@pytest.mark.parametrize(
+    ("record", "usual"),
+    [
+        (b'{"ssn":"a"}', 5000),
+        (b'{"ssn":"a","patient":{"mrn":1}}', 4500),
+        (b'{"ssn":"a","patient":{"mrn":1},"contacts":[{"phone":1},{"phone":2}]}', 2250),
+        (b"{}", 5000),
+    ],
+)
+def test_no_request_is_wasted_on_records_of_a_few_values_and_later_ones_hold_as_many_as_they_may(
+    node: Node, record: bytes, usual: int
+) -> None:
+    with CountingVault(node.url) as vault:
+        content = (record + b"\n") * 25_000
+        tokenized(vault, content, Job("f", jobs=1))
+    assert vault.refused == []
+    assert vault.answered[0] == FIRST_RECORDS
+    assert usual in vault.answered
+    assert sum(vault.answered) == 25_000
+
+
+def test_records_of_many_values_are_refused_once_and_then_sent_in_smaller_batches(node: Node) -> None:
+    record = b'{"contacts":[' + b",".join([b'{"phone":1}'] * 9) + b"]}\n"
+    with CountingVault(node.url) as vault:
+        tokenized(vault, record * 20_000, Job("f", jobs=1))
+    assert vault.refused == [2500, 1250]
+    assert set(vault.answered) == {625}
 
 
 def test_the_epochs_of_the_tokens_are_told(node: Node) -> None:

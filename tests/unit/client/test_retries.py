@@ -226,6 +226,13 @@ def test_calls_spread_over_the_nodes_and_ask_failed_ones_last_for_a_while() -> N
     assert nodes.in_turn()[0] == "http://a"
 
 
+def test_the_nodes_that_are_left_share_the_calls_evenly() -> None:
+    nodes = Nodes(["http://a", "http://b", "http://c"], lambda: 0.0)
+    nodes.failed("http://b")
+    first = [nodes.in_turn()[0] for _ in range(100)]
+    assert [first.count(f"http://{name}") for name in "abc"] == [50, 0, 50]
+
+
 def test_one_node_tells_its_health_and_its_status_or_is_not_there() -> None:
     with canned([Canned(503, b'{"status":"unavailable"}')]) as node:
         assert node_health(node.url, 5) == "unavailable"

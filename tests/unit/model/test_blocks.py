@@ -14,7 +14,6 @@ from tvault.model.blocks import (
     BLOCK_BYTES,
     NONCE_BYTES,
     SealBroken,
-    open_block,
     open_places,
     seal,
     sealed_bound,
@@ -38,7 +37,11 @@ def sealed(canonicals: list[bytes], scope: Scope = SCOPE) -> tuple[Block, ...]:
 
 
 def opened(blocks: tuple[Block, ...]) -> list[bytes]:
-    return [canonical for block in blocks for canonical in open_block(SCOPE, block)]
+    return open_places(SCOPE, [(block, range(len(block))) for block in blocks])
+
+
+def open_block(scope: Scope, block: Block) -> list[bytes]:
+    return open_places(scope, [(block, range(len(block)))])
 
 
 @given(st.lists(st.binary(max_size=20), max_size=200))
@@ -62,7 +65,7 @@ def test_a_block_is_bounded_in_values_and_bytes(lengths: list[int], small: int) 
 
 
 def test_small_values_fill_their_blocks() -> None:
-    assert [len(block) for block in sealed([b"s"] * 130)] == [64, 64, 2]
+    assert [len(block) for block in sealed([b"s"] * 130)] == [32, 32, 32, 32, 2]
     assert [len(block) for block in sealed([bytes(20_000)] * 7)] == [3, 3, 1]
 
 
@@ -79,11 +82,18 @@ def test_no_block_is_larger_than_its_bound(limit: int) -> None:
     assert len(sealed([b"s" + bytes(VALUE_LIMIT)])[0].sealed) == sealed_bound(VALUE_LIMIT)
 
 
-@given(st.lists(st.binary(max_size=20), min_size=1, max_size=64), st.data())
+@given(st.lists(st.binary(max_size=20), min_size=1, max_size=BLOCK_VALUES), st.data())
 def test_single_values_can_be_taken_out(canonicals: list[bytes], data: st.DataObject) -> None:
     places = data.draw(st.lists(st.integers(0, len(canonicals) - 1)))
     (block,) = sealed(canonicals)
-    assert open_places(SCOPE, block, places) == [canonicals[place] for place in places]
+    assert open_places(SCOPE, [(block, places)]) == [canonicals[place] for place in places]
+
+
+@pytest.mark.parametrize("places", [[2], [-1], [0, 2]])
+def test_a_place_that_a_block_does_not_have_is_a_mistake_of_the_caller(places: list[int]) -> None:
+    (block,) = sealed([b"sx", b"sy"])
+    with pytest.raises((AssertionError, IndexError)):
+        open_places(SCOPE, [(block, places)])
 
 
 def test_no_plaintext_stands_in_a_block() -> None:
@@ -92,7 +102,7 @@ def test_no_plaintext_stands_in_a_block() -> None:
 
 
 def test_every_block_takes_a_nonce_of_its_own() -> None:
-    blocks = sealed([b"s"] * 130)
+    blocks = sealed([b"s"] * (2 * BLOCK_VALUES + 1))
     assert len({block.sealed[:NONCE_BYTES] for block in blocks}) == 3
 
 

@@ -47,9 +47,9 @@ def fields(*texts: str) -> Fields:
 
 
 def found(paths: Fields, records: list[dict[str, Any]]) -> list[tuple[int, str, object]]:
-    slots, misfits = paths.slots(records)
-    assert misfits == []
-    return [(slot.record, slot.where, slot.value) for slot in slots]
+    there = paths.find(records)
+    assert there.misfits == []
+    return [(*there.place(at), value) for at, value in enumerate(there.values)]
 
 
 @pytest.mark.parametrize(
@@ -227,12 +227,8 @@ def test_what_is_absent_or_null_is_left_alone(record: dict[str, Any]) -> None:
 
 
 def test_falsy_values_are_values() -> None:
-    assert [slot[2] for slot in found(fields("a", "t[*]"), [{"a": 0, "t": ["", False, 0.0]}])] == [
-        0,
-        "",
-        False,
-        0.0,
-    ]
+    record = {"a": 0, "t": ["", False, 0.0]}
+    assert fields("a", "t[*]").find([record]).values == [0, "", False, 0.0]
 
 
 def test_objects_and_arrays_at_the_end_of_a_path_are_handed_on() -> None:
@@ -253,22 +249,22 @@ def test_objects_and_arrays_at_the_end_of_a_path_are_handed_on() -> None:
     ],
 )
 def test_a_record_of_another_shape_is_named(record: dict[str, Any], code: str, where: str) -> None:
-    slots, misfits = fields("a.b", "c[*].d[*]").slots([{}, record])
-    assert slots == []
-    assert [(misfit.record, misfit.code, misfit.where) for misfit in misfits] == [(1, code, where)]
+    there = fields("a.b", "c[*].d[*]").find([{}, record])
+    assert there.values == []
+    assert [(misfit.record, misfit.code, misfit.where) for misfit in there.misfits] == [(1, code, where)]
 
 
 def test_every_misfit_is_named_and_the_rest_is_found() -> None:
     records: list[dict[str, Any]] = [{"a": 1}, {"a": {"b": 2}}, {"c": [3, {"d": 4}]}]
-    slots, misfits = fields("a.b", "c[*].d").slots(records)
-    assert [slot.value for slot in slots] == [2, 4]
-    assert [(misfit.record, str(misfit.path)) for misfit in misfits] == [(0, "a.b"), (2, "c[*].d")]
+    there = fields("a.b", "c[*].d").find(records)
+    assert there.values == [2, 4]
+    assert [(misfit.record, str(misfit.path)) for misfit in there.misfits] == [(0, "a.b"), (2, "c[*].d")]
 
 
 def test_replacing_changes_the_values_and_nothing_else() -> None:
     record = {"x": [1], "ssn": "1", "p": {"mrn": 2, "k": None}, "t": ["a", None, "b"], "z": {"ssn": "1"}}
-    for slot in fields("ssn", "p.mrn", "t[*]").slots([record])[0]:
-        slot.put(f"<{slot.value}>")
+    there = fields("ssn", "p.mrn", "t[*]").find([record])
+    there.put([f"<{value}>" for value in there.values])
     assert json.dumps(record) == (
         '{"x": [1], "ssn": "<1>", "p": {"mrn": "<2>", "k": null}, '
         '"t": ["<a>", null, "<b>"], "z": {"ssn": "1"}}'
@@ -280,14 +276,34 @@ def test_putting_the_values_back_restores_every_record(
     texts: list[str], records: list[dict[str, Any]]
 ) -> None:
     before = copy.deepcopy(records)
-    slots, _ = fields(*texts).slots(records)
-    for number, slot in enumerate(slots):
-        slot.put(f"token {number}")
-    again, _ = fields(*texts).slots(records)
-    assert [slot.value for slot in again] == [f"token {number}" for number in range(len(slots))]
-    for slot in again:
-        slot.put(slots[int(slot.value.removeprefix("token "))].value)
+    there = fields(*texts).find(records)
+    tokens = [f"token {number}" for number in range(len(there.values))]
+    for put in (tokens[::-1], tokens):
+        there.put(put)
+        again = fields(*texts).find(records)
+        assert again.values == put
+    again.put(there.values)
     assert records == before
+
+
+def test_where_nothing_replaces_it_the_value_stays() -> None:
+    records: list[dict[str, Any]] = [{"ssn": "1", "t": [2, 3]}, {"ssn": "4"}]
+    fields("ssn", "t[*]").find(records).put(["a", None, "b", None])
+    assert records == [{"ssn": "a", "t": [2, "b"]}, {"ssn": "4"}]
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+@pytest.mark.parametrize("texts", [["ssn"], ["ssn", "t[*]"]])
+def test_every_value_has_one_replacement(texts: list[str], count: int) -> None:
+    records = [{"ssn": "1"}, {"ssn": "2"}]
+    with pytest.raises(ValueError, match="one replacement"):
+        fields(*texts).find(records).put(["token"] * count)
+    assert records == [{"ssn": "1"}, {"ssn": "2"}]
+
+
+def test_without_paths_nothing_is_found() -> None:
+    assert found(fields(), [{"ssn": "1"}, {}]) == []
+    assert found(fields("ssn", "a[*]"), []) == []
 
 
 def reference(steps: tuple[str | None, ...], there: Any, way: str) -> list[tuple[str, object]]:
@@ -308,7 +324,7 @@ def reference(steps: tuple[str | None, ...], there: Any, way: str) -> list[tuple
 
 @given(PATH_SETS, RECORDS)
 def test_the_walk_agrees_with_a_naive_one(texts: list[str], records: list[dict[str, Any]]) -> None:
-    slots, misfits = fields(*texts).slots(records)
+    there = fields(*texts).find(records)
     expected = [
         (index, leaf)
         for index, record in enumerate(records)
@@ -316,14 +332,16 @@ def test_the_walk_agrees_with_a_naive_one(texts: list[str], records: list[dict[s
         for leaf in reference(parse_path(text).steps, record, "")
     ]
     places = [(index, leaf) for index, leaf in expected if leaf[0] != "misfit"]
-    assert [(slot.record, (slot.where, slot.value)) for slot in slots] == places
-    assert all(slot.container[slot.key] is slot.value for slot in slots)
+    assert len(there.values) == len(places)
+    for at, ((index, (way, leaf)), value) in enumerate(zip(places, there.values, strict=True)):
+        assert there.place(at) == (index, way)
+        assert value is leaf
     wrong = [(index, leaf[1]) for index, leaf in expected if leaf[0] == "misfit"]
-    assert [(misfit.record, misfit.code) for misfit in misfits] == wrong
+    assert [(misfit.record, misfit.code) for misfit in there.misfits] == wrong
 
 
-def test_slots_and_misfits_do_not_show_values() -> None:
-    slots, misfits = fields("ssn", "a.b").slots([{"ssn": "secret-1", "a": "secret-2"}])
-    assert slots
-    assert misfits
-    assert "secret" not in repr(slots) + repr(misfits)
+def test_neither_what_is_found_nor_misfits_show_values() -> None:
+    there = fields("ssn", "a.b").find([{"ssn": "secret-1", "a": "secret-2"}])
+    assert there.values
+    assert there.misfits
+    assert "secret" not in repr(there) + repr(there.misfits)

@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tvault.model.blocks import sealed_bound
-from tvault.model.commands import Block, Command, EpochStart, Mint, Rotate, Rows, encode_rows
+from tvault.model.commands import (
+    BLOCK_VALUES,
+    Block,
+    Command,
+    EpochStart,
+    Mint,
+    Rotate,
+    Rows,
+    encode_rows,
+)
 from tvault.model.rules import (
     STANDARD_LIMITS,
     Admitted,
@@ -208,7 +217,7 @@ def test_what_no_node_should_propose_is_unacceptable(reason: str, command: Comma
 
 
 def test_a_full_block_is_admitted() -> None:
-    assert judge().admit(Mint("A", 1, (block(*range(64)),))) == Admitted()
+    assert judge().admit(Mint("A", 1, (block(*range(BLOCK_VALUES)),))) == Admitted()
 
 
 def test_the_sizes_of_a_mint_are_bounded() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tvault.model.tokens import MAX_EPOCH, parse_token, parse_tokens, render_token, render_tokens
+from tvault.model.tokens import MAX_EPOCH, parse_alike, parse_token, render_token, render_tokens
 
 EPOCHS = st.integers(1, MAX_EPOCH)
 DIGESTS = st.binary(min_size=16, max_size=16)
@@ -60,7 +60,8 @@ def test_the_text_of_a_token_never_changes() -> None:
 def test_anything_else_is_no_token(text: object) -> None:
     assert parse_token(GOOD) is not None
     assert parse_token(text) is None
-    assert parse_tokens([text]) == [None]
+    for batch in ([text], [text, GOOD], [GOOD, text], [GOOD, text, GOOD]):
+        assert parse_alike(batch) is None
 
 
 @given(st.text() | st.from_regex(r"tv1_[0-9]{1,20}_[0-9a-fA-F]{31,33}\n?"))
@@ -74,9 +75,30 @@ def test_a_batch_is_rendered_as_each_token_is(epoch: int, digests: list[bytes]) 
     assert render_tokens(epoch, digests) == [render_token(epoch, digest) for digest in digests]
 
 
-@given(st.lists(st.builds(render_token, EPOCHS, DIGESTS) | st.sampled_from(NO_TOKENS)))
-def test_a_batch_is_parsed_as_each_token_is(texts: list[object]) -> None:
-    assert parse_tokens(texts) == [parse_token(text) for text in texts]
+@given(EPOCHS, st.lists(DIGESTS, min_size=1))
+def test_tokens_of_one_epoch_are_parsed_at_once(epoch: int, digests: list[bytes]) -> None:
+    assert parse_alike(render_tokens(epoch, digests)) == (epoch, b"".join(digests))
+
+
+SMALL_EPOCHS = st.integers(1, 2)
+ODD_TEXTS = st.text("tv1_ 0aA\n", max_size=45) | st.sampled_from(
+    [f"{GOOD} {GOOD}", f" {GOOD}", f"{GOOD[:-1]} ", f"{HEX[:5]} {GOOD}", GOOD[:-33], HEX, f"_{HEX}"]
+)
+TEXTS = st.builds(render_token, SMALL_EPOCHS, DIGESTS) | ODD_TEXTS | st.sampled_from(NO_TOKENS)
+
+
+@given(st.lists(TEXTS, max_size=4))
+def test_a_batch_is_parsed_at_once_only_if_all_of_it_is_tokens_of_one_epoch(texts: list[object]) -> None:
+    parsed = [token for token in map(parse_token, texts) if token is not None]
+    are_alike = len(parsed) == len(texts) and len({epoch for epoch, _ in parsed}) == 1
+    digests = b"".join(digest for _, digest in parsed)
+    assert parse_alike(texts) == ((parsed[0][0], digests) if are_alike else None)
+
+
+def test_texts_that_are_tokens_only_when_put_side_by_side_are_none() -> None:
+    assert parse_alike([GOOD, f"{GOOD} {GOOD}", ""]) is None
+    assert parse_alike([GOOD, GOOD[:-1], f"f {GOOD}"]) is None
+    assert parse_alike([GOOD, f"{GOOD[:10]} {GOOD[10:]}"]) is None
 
 
 @pytest.mark.parametrize("epoch", [0, -1, MAX_EPOCH + 1])

@@ -18,6 +18,7 @@ from tvault.model.values import (
     InvalidValue,
     Value,
     decode_value,
+    decode_values,
     encode_value,
     encode_values,
 )
@@ -181,9 +182,21 @@ def test_the_limit_counts_the_bytes_of_the_payload(value: Value) -> None:
             encode()
 
 
-@given(st.lists(VALUES))
-def test_a_batch_gives_what_each_value_gives(values: list[Value]) -> None:
-    assert encode_values(values, LIMIT) == [encode_value(value, LIMIT) for value in values]
+@given(st.lists(VALUES) | st.lists(TEXT) | st.lists(st.text("s\x00é", max_size=3)))
+def test_a_batch_comes_back_as_each_value_does(values: list[Value]) -> None:
+    forms = encode_values(values, LIMIT)
+    assert forms == [encode_value(value, LIMIT) for value in values]
+    assert [identity(value) for value in decode_values(forms)] == [identity(value) for value in values]
+
+
+@given(st.lists(st.binary(max_size=3) | st.text("s\x00é", max_size=3).map(str.encode), min_size=1))
+def test_a_batch_is_decoded_only_if_each_of_it_is(forms: list[bytes]) -> None:
+    try:
+        values = decode_values(forms)
+    except ValueError:
+        values = []
+    assert [encode_value(value, LIMIT) for value in values] in (forms, [])
+    assert not values or [decode_value(form) for form in forms] == values
 
 
 @given(st.lists(VALUES), st.sampled_from([{}, [], "\ud800", math.nan]), st.lists(VALUES))
@@ -204,14 +217,15 @@ def test_what_json_does_not_have_is_a_mistake_of_the_caller(value: object) -> No
 @pytest.mark.parametrize("value", ["secret-7\ud800", {"secret-7": 1}, "secret-7" * 9000])
 def test_a_refusal_carries_nothing_of_the_value(value: object) -> None:
     with pytest.raises(InvalidValue) as refused:
-        encode_values([value], LIMIT)
+        encode_values(["secret-7", value], LIMIT)
     error = refused.value
     assert "secret" not in repr(error) + str(error) + repr(vars(error))
     assert error.__context__ is None
 
 
-def test_a_refusal_to_decode_carries_nothing_of_the_bytes() -> None:
+@pytest.mark.parametrize("forms", [[b"ssecret\xff"], [b"ssecret", b"ssecret\xff"]])
+def test_a_refusal_to_decode_carries_nothing_of_the_bytes(forms: list[bytes]) -> None:
     with pytest.raises(ValueError, match="canonical") as refused:
-        decode_value(b"ssecret\xff")
+        decode_values(forms)
     assert "secret" not in repr(refused.value)
     assert refused.value.__context__ is None

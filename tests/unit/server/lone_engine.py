@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 from tvault.engine import EpochRefused, StaleEpoch, TokensExist, Written
 from tvault.model import rules
@@ -49,7 +49,7 @@ class LoneEngine:
             case verdict:
                 raise AssertionError(verdict)
 
-    def look_up(self, owner: str, epoch: int, digests: Sequence[bytes], deadline: float) -> Places:
+    def look_up(self, owner: str, epoch: int, digests: bytes, deadline: float) -> Places:
         self._note("look_up", deadline)
         return self.store.find(owner, epoch, digests)
 

@@ -54,7 +54,7 @@ class FailingStore(MemoryStore):
             raise self.of_writes
         super().write(cut_after, entries, committed)
 
-    def find(self, owner: str, epoch: int, digests: Sequence[bytes]) -> Places:
+    def find(self, owner: str, epoch: int, digests: bytes) -> Places:
         if self.of_looks is not None:
             raise self.of_looks
         return super().find(owner, epoch, digests)
@@ -81,6 +81,9 @@ class NoLinks:
     def send(self, to: str, envelope: Envelope) -> bool:
         raise AssertionError(f"nobody is called {to}: {envelope}")
 
+    def flush(self) -> None:
+        """Nothing is on its way."""
+
 
 @dataclass
 class OneNode:
@@ -106,8 +109,8 @@ class OneNode:
     def found(self, *values: str) -> list[bool]:
         """Which of the values have tokens that may be answered."""
         digests = RING.scope("alice", 1).digests([encode_value(value, 1000) for value in values])
-        places = self.engine.look_up("alice", 1, digests, time.monotonic() + SECONDS)
-        return [number >= 0 for number in places.block_of]
+        places = self.engine.look_up("alice", 1, b"".join(digests), time.monotonic() + SECONDS)
+        return [bool(number >= 0) for number in places.block_of]
 
     def is_refused_a_write(self) -> None:
         with pytest.raises(VaultError) as caught:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import pytest
+from msgspec.structs import replace
 
 from tvault.engine import EpochRefused, StaleEpoch, TokensExist, Written
 from tvault.errors import VaultError
@@ -93,7 +94,7 @@ class Desk:
     def wait_for_vantage(self, deadline: float) -> bool:
         return self.wait_for_chain(deadline)
 
-    def doubt_files(self, why: str) -> None:
+    def note_damage(self, why: str) -> None:
         self.asked.append(why)
 
     def _move(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -110,7 +109,7 @@ class ViewThatChanges(LoneEngine):
 
     is_due = False
 
-    def look_up(self, owner: str, epoch: int, digests: Sequence[bytes], deadline: float) -> Places:
+    def look_up(self, owner: str, epoch: int, digests: bytes, deadline: float) -> Places:
         found = super().look_up(owner, epoch, digests, deadline)
         if self.is_due:
             self.is_due = False

@@ -190,10 +190,10 @@ def test_a_crash_while_doubtful_files_were_set_aside_a_second_time_leaves_none_o
 )
 def test_a_folder_of_another_node_is_refused_and_left_as_it_is(tmp_path: Path, other: Identity) -> None:
     live_once(tmp_path)
-    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
     with pytest.raises(VaultError, match="is not this node's"):
         opened_once(tmp_path, other)
-    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
 
 
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:

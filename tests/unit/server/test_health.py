@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from tests.unit.server.test_chain_engine import MEMBER
 from tvault.replication.account import Condition
@@ -20,10 +19,16 @@ BLANK = replace(OUTSIDER, standing=Standing.BLANK)
 
 
 def told(
-    state: State, set_aside: str | None = None, complaint: str | None = None, silent_s: float = 0.0
+    state: State,
+    set_aside: str | None = None,
+    complaint: str | None = None,
+    damage: str | None = None,
+    silent_s: float = 0.0,
 ) -> str | None:
     nodes = ["n1", "n2", "n3"]
-    return trouble_of(state, nodes, set_aside=set_aside, complaint=complaint, silent_s=silent_s)
+    return trouble_of(
+        state, nodes, set_aside=set_aside, complaint=complaint, damage=damage, silent_s=silent_s
+    )
 
 
 def test_a_node_in_a_whole_chain_has_no_trouble() -> None:
@@ -50,6 +55,12 @@ def test_a_node_that_is_rebuilt_tells_when_and_why_its_files_were_set_aside() ->
     why = "2026-11-25T12:00:00Z: a sync failed"
     assert told(BLANK, set_aside=why) == f"rebuilding: files set aside {why}"
     assert told(WHOLE, set_aside=why) is None, "once it votes again that is past"
+
+
+def test_damage_that_is_waiting_for_the_others_is_told() -> None:
+    words = "damaged files, with which it begins anew once all nodes are in the chain: entry 3 is gone"
+    assert told(WHOLE, damage="entry 3 is gone") == words
+    assert told(MEMBER, damage="entry 3 is gone") == f"the chain lacks n3; {words}"
 
 
 def test_why_there_is_no_view_is_told_with_those_that_may_not_vote() -> None:

@@ -14,7 +14,8 @@ import pytest
 
 from tests.unit.server.one_node import eventually
 from tests.unit.server.test_peer_port import SECRET, hello_of
-from tvault.replication.messages import Envelope
+from tvault.replication import codec
+from tvault.replication.messages import Envelope, Outcome
 from tvault.server.framing import make_server
 from tvault.server.hello import HEADER, Hello, digest_of_names, encode_hello
 from tvault.server.links import LENGTH, PAUSE_SECONDS, QUEUE_BYTES, Link, Peer
@@ -82,6 +83,13 @@ class Side:
             thread.join()
 
 
+def say(link: Link, frame: bytes = b"") -> bool:
+    """Send a frame, as the node's thread does."""
+    is_sent = link.send(frame)
+    link.flush()
+    return is_sent
+
+
 @contextmanager
 def linked(link: Link) -> Iterator[Link]:
     link.start()
@@ -138,7 +146,7 @@ def test_other_owners_are_told_once_and_keep_nobody_out() -> None:
         for _ in range(2):
             link = second.link(first)
             with linked(link):
-                eventually(lambda link=link: link.send(b""))  # type: ignore[misc]
+                eventually(lambda link=link: say(link))  # type: ignore[misc]
     assert (first.differing, first.refusals, second.refusals) == (["n2"], [], [])
 
 
@@ -147,18 +155,18 @@ def test_a_peer_whose_process_ends_is_noticed_at_once_and_again_until_it_is_back
     with first.listening():
         link = second.link(first)
         link.start()
-        eventually(lambda: link.send(b""))
+        eventually(lambda: say(link))
     ended = time.monotonic()
 
     def is_told_thrice() -> bool:
-        link.send(b"")  # as heartbeats are
+        say(link)  # as heartbeats are
         return len(second.gone_at) >= 3
 
     eventually(is_told_thrice)
     assert second.gone_at[0] - ended < NOTICED_SECONDS
     assert all(b - a < 1 for a, b in zip(second.gone_at, second.gone_at[1:], strict=False))
     with first.listening():
-        eventually(lambda: link.send(b""))
+        eventually(lambda: say(link))
         link.stop()
 
 
@@ -187,7 +195,7 @@ def test_a_doubted_peer_is_found_gone_though_its_connections_stand_and_nothing_i
         forwarder.start()
         first.url = f"http://127.0.0.1:{front.getsockname()[1]}"
         with linked(second.link(first)) as link:
-            eventually(lambda: link.send(b""))
+            eventually(lambda: say(link))
             front.shutdown(socket.SHUT_RDWR)
             front.close()
             forwarder.join()
@@ -207,16 +215,47 @@ def test_a_peer_that_takes_nothing_ends_the_stream_before_the_memory_is_full() -
     with first.listening():
         link = second.link(first)
         with linked(link):
-            eventually(lambda: link.send(b""))
+            eventually(lambda: say(link))
             frame = bytes(4 * 1024 * 1024)
             sent = 0
-            while link.send(frame):
+            while say(link, frame):
                 sent += len(frame)
                 assert sent <= 4 * QUEUE_BYTES, "nothing stops the queue"
-            assert not link.send(b""), "what comes after a gap is not sent either"
+            assert not say(link), "what comes after a gap is not sent either"
             first.may_deliver.set()
             eventually(lambda: "n1" in second.lost)
-            eventually(lambda: link.send(b""))
+            eventually(lambda: say(link))
+
+
+def test_what_the_wire_does_not_take_at_once_arrives_whole_and_in_order() -> None:
+    first, second = Side(hello_of("n1")), Side(hello_of("n2"))
+    me = second.hello
+    envelopes = [
+        Envelope(me.node, me.incarnation, me.boot, me.life, 1, Outcome(number, bytes(size), "a life"))
+        for number, size in enumerate([10, 5 * 2**20, 0, 3 * 2**20, *([100] * 50), 2**20, 7])
+    ]
+    with first.listening(), linked(second.link(first)) as link:
+        eventually(lambda: say(link))
+        for envelope in envelopes:
+            assert say(link, codec.encode(envelope))
+        first.may_deliver.set()
+        eventually(lambda: len(first.delivered) == len(envelopes))
+    assert first.delivered == envelopes
+
+
+def test_what_was_sent_before_a_link_ends_arrives() -> None:
+    first, second = Side(hello_of("n1")), Side(hello_of("n2"))
+    me = second.hello
+    outcome = Outcome(1, bytes(8 * 2**20), "a life")
+    with first.listening():
+        first.may_deliver.set()
+        with linked(second.link(first)) as link:
+            eventually(lambda: say(link))
+            assert link.send(
+                codec.encode(Envelope(me.node, me.incarnation, me.boot, me.life, 1, outcome))
+            )
+        eventually(lambda: bool(first.delivered))
+    assert [envelope.message for envelope in first.delivered] == [outcome]
 
 
 def test_a_port_closes_at_once_though_a_peer_stands_still_in_the_middle_of_a_frame() -> None:

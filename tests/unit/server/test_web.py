@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 import requests
 
 from tests.unit.server.lone_engine import LoneEngine
+from tests.unit.server.one_node import eventually
 from tests.unit.server.serving import KEYS, STATUS_DOCUMENT, Node, problem_of, serving
 from tvault.errors import VaultError
+from tvault.server.turns import WAIT_SECONDS
 from tvault.wire import Limits
 
 VALUE = "123-45-6789"
@@ -304,33 +309,51 @@ class SlowEngine(LoneEngine):
         return super().read_epoch(owner, deadline)
 
 
-def test_beyond_its_places_a_node_is_overloaded_at_once_and_still_tells_its_health() -> None:
-    engine = SlowEngine()
+@contextmanager
+def all_places_taken(node: Node, engine: SlowEngine, count: int) -> Iterator[list[int]]:
+    """As many requests as are worked on at once; the status of their answers, once they may go on."""
     answers: list[int] = []
 
+    def ask() -> None:
+        headers = {"Authorization": f"Bearer {KEYS['alice']}"}
+        answers.append(requests.get(f"{node.url}/epoch", headers=headers, timeout=20).status_code)
+
+    threads = [threading.Thread(target=ask) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for _ in threads:
+        assert engine.entered.acquire(timeout=20)
+    yield answers
+    engine.leave.set()
+    for thread in threads:
+        thread.join()
+
+
+def test_a_node_whose_places_stay_taken_is_overloaded_and_still_tells_its_health() -> None:
+    engine = SlowEngine()
     with serving(engine, Limits(requests_at_once=2)) as node:
-
-        def ask() -> None:
-            headers = {"Authorization": f"Bearer {KEYS['alice']}"}
-            answers.append(requests.get(f"{node.url}/epoch", headers=headers, timeout=20).status_code)
-
-        threads = [threading.Thread(target=ask) for _ in range(2)]
-        for thread in threads:
-            thread.start()
-        for _ in threads:
-            assert engine.entered.acquire(timeout=20)
-
-        refused = node.get("/epoch")
-        assert problem_of(refused) == (503, "overloaded")
-        assert refused.headers["Retry-After"] == "1"
-        assert node.get("/health", None).status_code == 200
-        assert node.get("/status").status_code == 200
-
-        engine.leave.set()
-        for thread in threads:
-            thread.join()
+        with all_places_taken(node, engine, 2) as answers:
+            assert node.get("/health", None).status_code == 200
+            assert node.get("/status").status_code == 200
+            began = time.monotonic()
+            refused = node.get("/epoch")
+            assert problem_of(refused) == (503, "overloaded")
+            assert refused.headers["Retry-After"] == "1"
+            assert WAIT_SECONDS <= time.monotonic() - began < WAIT_SECONDS + 3
         assert answers == [200, 200]
         assert node.get("/epoch").status_code == 200, "the places were given back"
+
+
+def test_a_request_beyond_the_places_is_answered_once_one_is_free() -> None:
+    engine = SlowEngine()
+    with serving(engine, Limits(requests_at_once=1)) as node:
+        with all_places_taken(node, engine, 1) as answers:
+            later = threading.Thread(target=lambda: answers.append(node.get("/epoch").status_code))
+            later.start()
+            eventually(lambda: bool(node.api.app._turns._waiting))
+            assert answers == []
+        later.join()
+        assert answers == [200, 200]
 
 
 def test_a_refused_request_gives_its_place_back() -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from tests.conformance.naive import block_of, digest_of, rows_entry
 from tvault.replication.entry import Entry, Position
-from tvault.store.index import TokenIndex
 from tvault.store.sqlite import SqliteStore
 
 VALUES = 40
@@ -26,7 +25,7 @@ def entry_after(previous: Position) -> Entry:
 
 
 def main() -> None:
-    store = SqliteStore(Path(sys.argv[1]), index=TokenIndex(run_tokens=200))
+    store = SqliteStore(Path(sys.argv[1]), run_tokens=200)
     while True:
         entry = entry_after(store.last())
         store.write(None, [entry], entry.seq - 1)

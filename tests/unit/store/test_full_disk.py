@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cluster.disks import BALLAST, SmallDisk
+from tests.cluster.disks import BALLAST, NO_DISK, SmallDisk
 from tests.unit.store.test_sqlite import entry_with, found
 from tvault.replication.entry import ORIGIN, Position
 from tvault.store.failures import StoreFull
@@ -38,10 +38,11 @@ def fill(store: SqliteStore, sealed: bytes) -> Position:
 
 
 def test_a_disk_that_gets_full_is_told_as_full_and_nothing_is_lost_or_half_written(
-    disk: tuple[SmallDisk, Path],
+    disk: tuple[SmallDisk, Path], not_tried: Callable[[str], None]
 ) -> None:
     small, folder = disk
     if not small.is_mounted:
+        not_tried(NO_DISK)
         return
     (folder / BALLAST).write_bytes(bytes(MIB))
     store = SqliteStore(folder)
@@ -62,7 +63,9 @@ def test_a_disk_that_gets_full_is_told_as_full_and_nothing_is_lost_or_half_writt
     again.close()
 
 
-def test_a_disk_has_room_again_when_a_quarter_of_it_is_free(disk: tuple[SmallDisk, Path]) -> None:
+def test_a_disk_has_room_again_when_a_quarter_of_it_is_free(
+    disk: tuple[SmallDisk, Path], not_tried: Callable[[str], None]
+) -> None:
     small, folder = disk
     store = SqliteStore(folder)
     store.write(None, [entry_with(ORIGIN, 1)], 0)
@@ -77,6 +80,8 @@ def test_a_disk_has_room_again_when_a_quarter_of_it_is_free(disk: tuple[SmallDis
             store._database.probe()
         small.clear(None)
         assert store.has_room()
+    else:
+        not_tried(NO_DISK)
     store.write(None, [entry_with(store.last(), 10)], 1)
     assert found(store, 10)
     store.close()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.disks import flip_bit
 from tests.conformance.naive import digest_of
 from tests.unit.store.committing_child import VALUES, entry_after
 from tvault.errors import VaultError
@@ -55,7 +56,7 @@ def assert_holds_a_prefix(store: SqliteStore) -> None:
     end = store.last().seq
     assert list(store.entries(0, 10**9)) == history(end)
     assert store.counts() == (2 * end, VALUES * end)
-    asked = [digest_of(number) for number in range(VALUES * (end + 1))]
+    asked = b"".join(map(digest_of, range(VALUES * (end + 1))))
     assert store.find("anna", 1, asked).missing() == list(range(VALUES * end, VALUES * (end + 1)))
     assert store.committed_hint() == max(0, end - 1)
 
@@ -99,14 +100,6 @@ def test_a_wal_cut_short_leaves_a_whole_beginning_of_the_journal(tmp_path: Path)
     assert len(ends) > 5
 
 
-def flipped(path: Path, byte: int, bit: int) -> None:
-    with path.open("r+b") as file:
-        file.seek(byte)
-        (value,) = file.read(1)
-        file.seek(byte)
-        file.write(bytes([value ^ (1 << bit)]))
-
-
 @pytest.mark.parametrize("seed", range(4))
 def test_a_flipped_bit_in_the_wal_leaves_a_whole_beginning_of_the_journal(
     tmp_path: Path, seed: int
@@ -116,7 +109,7 @@ def test_a_flipped_bit_in_the_wal_leaves_a_whole_beginning_of_the_journal(
     for _ in range(25):
         folder = copied(tmp_path / "n1", tmp_path / "flipped")
         wal = folder / f"{FILE_NAME}-wal"
-        flipped(wal, dice.randrange(wal.stat().st_size), dice.randrange(8))
+        flip_bit(wal, dice.randrange(wal.stat().st_size), dice.randrange(8))
         with opened(folder) as store:
             assert_holds_a_prefix(store)
 
@@ -131,7 +124,7 @@ def test_a_flipped_bit_in_the_database_is_refused_or_changes_nothing(tmp_path: P
     refused = 0
     for _ in range(60):
         folder = copied(tmp_path / "n1", tmp_path / "flipped")
-        flipped(folder / FILE_NAME, dice.randrange(size), dice.randrange(8))
+        flip_bit(folder / FILE_NAME, dice.randrange(size), dice.randrange(8))
         try:
             with opened(folder) as store:
                 assert store.last().seq == end

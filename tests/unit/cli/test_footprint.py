@@ -1,0 +1,48 @@
+"""What a command takes: memory, and what it loads before it begins."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LINE = b'{"x":"' + b"x" * 1000 + b'"}\n'
+PEAK = """
+import resource, subprocess, sys
+subprocess.run([sys.executable, "-m", "tvault", *sys.argv[1:]], check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+"""Run from a small process: a child begins with the peak of the one that it is forked from."""
+
+pytestmark = pytest.mark.usefixtures("node")
+
+
+def peak_mib(*args: str) -> float:
+    ran = subprocess.run([sys.executable, "-c", PEAK, *args], capture_output=True, check=True)
+    return int(ran.stdout) / 1024
+
+
+@pytest.mark.parametrize("form", ["jsonl", "json"])
+def test_memory_does_not_grow_with_the_file(form: str) -> None:
+    peaks = []
+    for count in (3_000, 60_000):
+        lines = LINE * count if form == "jsonl" else b"[" + LINE.replace(b"\n", b",") * count + b"{}]"
+        file = Path(f"{count}.{form}")
+        file.write_bytes(lines)
+        peaks.append(peak_mib("tokenize", str(file), "-o", "/dev/null", "--batch", "100"))
+        file.unlink()
+    assert peaks[1] - peaks[0] < 6, peaks
+    assert peaks[1] < 100, peaks
+
+
+@pytest.mark.parametrize("args", [["tokenize", "f.jsonl"], ["detokenize", "f.jsonl"], ["--version"]])
+def test_a_command_loads_only_what_a_client_needs(args: list[str]) -> None:
+    Path("f.jsonl").write_bytes(b"{}\n")
+    command = [sys.executable, "-X", "importtime", "-m", "tvault", *args]
+    ran = subprocess.run(command, capture_output=True, check=True)
+    loaded = {line.rpartition("|")[2].strip() for line in ran.stderr.decode().splitlines()}
+    assert "tvault.cli.main" in loaded
+    servers = {"numpy", "cryptography", "peewee", "sqlite3", "cheroot", "bottle", "tvault.server"}
+    assert loaded & servers == set()

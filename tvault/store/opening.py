@@ -1,0 +1,80 @@
+"""The runs that a store begins with: from sound files, and for the rest from the journal."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from pathlib import Path
+
+from tvault.replication.entry import ORIGIN, Position
+from tvault.store.building import JournalReader, runs_read
+from tvault.store.failures import JournalDamaged
+from tvault.store.folders import sync_folder
+from tvault.store.runs import PART_SUFFIX, SUFFIX, Run, RunDamaged, open_run
+
+MUCH_TOKENS = 2**17
+MUCH_ENTRIES = 2**14
+"""From so many tokens or entries on, what is read from the journal becomes runs at once."""
+
+_log = logging.getLogger("tvault.store")
+
+
+def open_runs(folder: Path, journal: JournalReader, settled: int) -> list[Run]:
+    """The runs in `folder`, oldest first, without a gap from the beginning of the journal.
+
+    Every file is read and its checksums compared; a damaged one is dropped and, when others follow it,
+    its stretch read from the journal; so is what follows the last one up to entry `settled`, if it is
+    much.  What a crash left behind is removed.
+
+    Raises `JournalDamaged` when a sound run vouches for an entry that the journal does not hold: what
+    is in a run was committed.  Raises `OSError`.
+    """
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for part in folder.glob("*" + PART_SUFFIX):
+        part.unlink()
+    left = [run for path in sorted(folder.glob("*" + SUFFIX)) if (run := _sound_run(path, journal))]
+    runs: list[Run] = []
+    while left:
+        first = min(run.stretch.after for run in left)
+        end = _end_of(runs)
+        if first.seq > end.seq:
+            runs += runs_read(folder, journal, end, runs[-1].stretch if runs else None, first.seq)
+        # A merge that a crash cut short leaves its sources beside the run that has it all.
+        begun = [run for run in left if run.stretch.after == first]
+        runs.append(max(begun, key=lambda run: run.stretch.last))
+        left = [run for run in left if run.stretch.after >= _end_of(runs)]
+    end = _end_of(runs)
+    is_much = settled - end.seq >= MUCH_ENTRIES or journal.tokens_after(end.seq) >= MUCH_TOKENS
+    if settled > end.seq and is_much:
+        runs += runs_read(folder, journal, end, runs[-1].stretch if runs else None, settled)
+    _remove_others(folder, runs)
+    return runs
+
+
+def _sound_run(path: Path, journal: JournalReader) -> Run | None:
+    try:
+        run = open_run(path)
+        run.check()
+    except RunDamaged:
+        _log.warning("%s is damaged: it is made again from the journal", path)
+        path.unlink(missing_ok=True)
+        return None
+    stretch = run.stretch
+    for vouched in (stretch.after, stretch.last):
+        if journal.position(vouched.seq) != vouched:
+            raise JournalDamaged(f"the journal does not hold entry {vouched.seq}, which was committed")
+    # Nodes have one history, but each its own ids of blocks: this may be the file of another one.
+    return run if journal.top_block(stretch.last.seq) == stretch.top_block else None
+
+
+def _end_of(runs: list[Run]) -> Position:
+    return runs[-1].stretch.last if runs else ORIGIN
+
+
+def _remove_others(folder: Path, runs: list[Run]) -> None:
+    kept = {run.path for run in runs}
+    for path in folder.glob("*" + SUFFIX):
+        if path not in kept:
+            with suppress(FileNotFoundError):
+                path.unlink()
+    sync_folder(folder)
