@@ -21,6 +21,7 @@ from tvault.model.rules import Judge
 from tvault.model.rules import Limits as MintLimits
 from tvault.replication.ready import Timing
 from tvault.replication.recovery import Identity
+from tvault.server.allocator import keep_memory_small
 from tvault.server.chain_engine import ChainEngine
 from tvault.server.client_api import ClientApi
 from tvault.server.folder import DataFolder, Opened
@@ -278,6 +279,7 @@ def run_node(config: Config, node_id: str) -> int:
     folder or a port that cannot be used, a key that is missing.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
+    keep_memory_small()
     _log_to_stderr()
     lifetime = Lifetime(partial(RunningNode, config, node_id))
     lifetime.heed_signals()
