@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -28,6 +29,10 @@ from tvault.store.runs import Columns, Run, RunDamaged, most_bytes
 
 RETRY_SECONDS = 5.0
 """How long a full disk, or whatever else stands in the way, is left alone before the next try."""
+
+RESTS = 3
+"""How many times as long as a part of a merge took the thread then rests: a large merge is spread over
+the many values that it is for, and takes a quarter of one processor at most."""
 
 Publish = Callable[[Sequence[Run], "Generation | None"], None]
 
@@ -163,10 +168,12 @@ class Merger:
         self._replace(sources, [write_run(self._folder, joint_stretch(sources), parts)])
 
     def _one_by_one(self, parts: Iterator[Columns]) -> Iterator[Columns]:
+        began = time.monotonic()
         for part in parts:
             self._write_waiting()
             yield part
-            self._stop_if_told()
+            self._rest(RESTS * (time.monotonic() - began))
+            began = time.monotonic()
 
     def _read_again(self, run: Run) -> None:
         if run not in self._runs:
@@ -189,6 +196,12 @@ class Merger:
         for run in old:
             if run.path not in kept:
                 run.path.unlink(missing_ok=True)
+
+    def _rest(self, seconds: float) -> None:
+        """Leave the processor to others, unless something waits that takes memory meanwhile."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopping or bool(self._waiting), seconds)
+        self._stop_if_told()
 
     def _refuse_last_room(self, tokens: int) -> None:
         if not has_room(self._folder, most_bytes(tokens)):
