@@ -15,6 +15,8 @@ from tests.cluster.stage import Fallen, Stage
 from tests.cluster.wires import Mode, Pair
 
 LONGEST_DOWN_SECONDS = 2.0
+JOURNAL = "journal.sqlite"
+CHECK_SECONDS = 60.0
 SHORTEST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 8.0
 LONGEST_CUT_SECONDS = 4.0
@@ -157,8 +159,18 @@ def damage(stage: Stage, file: str, how: str) -> None:
         disks.truncate(path, stage.dice)
     else:
         disks.flip_bits(path, stage.dice, stage.dice.choice((1, 1, 50)))
+    known = len(stage.cluster.events(name))
     stage.start(name)
     stage.writes(f"while {name} is in doubt")
+    if file == JOURNAL:
+        # A second disk that fails before the first one is found damaged is one more than may fail.
+        stage.until(partial(_is_found_out, stage, name, known), CHECK_SECONDS, f"{name} is not checked")
+
+
+def _is_found_out(stage: Stage, name: str, known: int) -> bool:
+    """Whether the node has begun anew since, or has read its whole journal and found it sound."""
+    since = {event["event"] for event in stage.cluster.events(name)[known:]}
+    return not since.isdisjoint({"set-aside", "checked"})
 
 
 def lose_index(stage: Stage) -> None:
@@ -280,12 +292,10 @@ FAULTS: dict[str, Fault] = {
     "roll": Fault(restart_all_in_turn),
     "wipe": Fault(wipe, doubts_a_disk=True),
     "wipe-and-another": Fault(wipe_and_hit_another, doubts_a_disk=True),
-    "flip-journal": Fault(partial(damage, file="journal.sqlite", how="flip"), doubts_a_disk=True),
+    "flip-journal": Fault(partial(damage, file=JOURNAL, how="flip"), doubts_a_disk=True),
     "flip-wal": Fault(partial(damage, file="journal.sqlite-wal", how="flip"), doubts_a_disk=True),
     "flip-promise": Fault(partial(damage, file="promise", how="flip"), doubts_a_disk=True),
-    "truncate-journal": Fault(
-        partial(damage, file="journal.sqlite", how="truncate"), doubts_a_disk=True
-    ),
+    "truncate-journal": Fault(partial(damage, file=JOURNAL, how="truncate"), doubts_a_disk=True),
     "truncate-wal": Fault(
         partial(damage, file="journal.sqlite-wal", how="truncate"), doubts_a_disk=True
     ),
