@@ -19,6 +19,8 @@ from tvault.errors import Code, FieldError, VaultError
 
 TOKENIZE = "/tokenize"
 DETOKENIZE = "/detokenize"
+LOOKUP = "/lookup"
+RETOKENIZE = "/retokenize"
 EPOCH = "/epoch"
 ROTATE_EPOCH = "/rotate-epoch"
 HEALTH = "/health"
@@ -27,6 +29,7 @@ STATUS_PATH = "/status"
 PEER_HELLO = "/peer/hello"
 PEER_STREAM = "/peer/stream"
 PEER_STATUS = "/peer/status"
+PEER_ENGINE = "/peer/engine"
 """The paths of the peer port, for nodes and for operators with the cluster's secret."""
 
 JSON_TYPE = "application/json"

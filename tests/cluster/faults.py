@@ -206,9 +206,11 @@ def fill_disk(stage: Stage) -> None:
             lambda: name not in stage.chain(), FULL_SECONDS, f"{name} has no room and is in the chain"
         )
         stage.writes(f"while {name} has no room")
-        if stage.disk.is_mounted and stage.cluster.health(name) != "degraded":
-            raise Fallen(
-                f"{name} has no room, can pass writes on, and says {stage.cluster.health(name)!r}"
+        if stage.disk.is_mounted:  # it hears of the new chain a moment after those that are in it
+            stage.until(
+                lambda: stage.cluster.health(name) == "degraded",
+                FULL_SECONDS,
+                f"{name} has no room, can pass writes on, and says otherwise",
             )
     finally:
         stage.disk.clear(pid if name not in stage.cluster.ended() else None)
