@@ -6,6 +6,7 @@
 # make sim     the simulated cluster under many seeds, and a third as many with five nodes: make sim SEEDS=3000
 # make mutants every rule of the protocol broken on purpose, one at a time: each must be caught
 # make soak    faults let loose on a real cluster with eight clients: make soak MINUTES=30 SEED=7 NODES=5
+# make fuzz    ever new input for the API, by its OpenAPI document, and for all parsers: make fuzz EXAMPLES=5000
 # make recovery  how long clients wait when nodes fail, leave and come back
 # Needs only make and Python 3.10 or newer (with its venv module): PYTHON=python3.12 picks another one.
 
@@ -14,10 +15,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 SEEDS ?= 300
 MINUTES ?= 10
+EXAMPLES ?= 1000
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench measured sim mutants soak recovery generate clean
+.PHONY: help demo test check bench measured sim mutants soak fuzz recovery generate clean
 
 help:
 	@sed -n '/^$$/q; s/^# //p' Makefile
@@ -64,6 +66,9 @@ mutants: $(VENV)/.installed
 soak: $(VENV)/.installed
 	$(BIN)/python -m tests.cluster --seconds $$(( $(MINUTES) * 60 )) \
 	  $(if $(SEED),--seed $(SEED)) $(if $(NODES),--nodes $(NODES)) $(FLAGS)
+
+fuzz: $(VENV)/.installed
+	TVAULT_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/pytest -q --timeout=0 tests/fuzz tests/contract/test_schemathesis.py
 
 recovery: $(VENV)/.installed
 	$(BIN)/python -m tests.cluster.recovery all

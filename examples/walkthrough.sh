@@ -62,5 +62,12 @@ tvault detokenize "$work/tokens.jsonl" -o "$work/back.jsonl" --api-key-file "$wo
 cmp "$patients" "$work/back.jsonl"
 echo "every byte is back"
 
+say "Begin a new epoch, and bring the file along; the map tells other tables how to follow"
+tvault rotate-epoch --api-key-file "$work/api.key"
+tvault retokenize "$work/tokens.jsonl" -o "$work/new.jsonl" --map --api-key-file "$work/api.key"
+head -n 1 "$work/new.jsonl"
+head -n 2 "$work/new.jsonl.map.csv"
+tvault detokenize "$work/new.jsonl" --api-key-file "$work/api.key" | cmp - "$patients"
+
 say "The cluster at a glance"
 tvault inspect

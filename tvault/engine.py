@@ -8,12 +8,17 @@ a write is then unknown, and a retry is safe) or `overloaded` (nothing was writt
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Literal, Protocol
 
 import msgspec
 
+from tvault.errors import VaultError
 from tvault.model.commands import Mint, Rotate
 from tvault.model.records import Places
+
+Health = Literal["ok", "degraded", "unavailable"]
+"""Whether writes can be taken: `degraded` when the chain is shorter than the ensemble."""
 
 
 class Written(msgspec.Struct, frozen=True, array_like=True, tag="written"):
@@ -56,9 +61,14 @@ class Engine(Protocol):
 
     def look_up(self, owner: str, epoch: int, digests: bytes, deadline: float) -> Places:
         """Where the values of these digests (16 bytes each, side by side) are: one look at the journal,
-        at everything this node has persisted.  What is found is committed before the call returns.
-        What is not found may be called *not found* only after `confirm` of a `vantage` taken before
-        this look.
+        at everything this node has persisted.  What is found is committed before the call returns; what
+        is not found may have been acknowledged all the same.  Raises `LookTooLong`.
+        """
+
+    def find(self, owner: str, asked: Sequence[tuple[int, bytes]], deadline: float) -> list[Places]:
+        """As `look_up` for each epoch and its digests, in this order, but what is not found is *not
+        found*: nothing that was acknowledged before the call is missed.  Raises `LookTooLong`, also when
+        it is all of them together that are too long.
         """
 
     def hint_epoch(self, owner: str) -> int:
@@ -67,21 +77,31 @@ class Engine(Protocol):
     def read_epoch(self, owner: str, deadline: float) -> int:
         """The owner's active epoch, confirmed: no rotation acknowledged before the call is missed."""
 
-    def vantage(self) -> int:
-        """From where this node looks now: to be taken before a look, and given to `confirm` after it."""
-
-    def confirm(self, vantage: int, deadline: float) -> int | None:
-        """None once it is certain that a look made after `vantage` was taken, and before this call,
-        missed nothing that was acknowledged before the look.  Else another vantage: look again from
-        there, and have that confirmed.
-        """
-
     def wait_for(self, seq: int, deadline: float) -> None:
         """Return once this node holds entry `seq` and knows it to be committed, or once the chain that
         was to commit it has changed: look again."""
 
-    def can_write(self) -> bool:
+    def health(self) -> Health:
         """Whether this node can take writes now."""
 
-    def is_degraded(self) -> bool:
-        """Whether the chain is shorter than the ensemble."""
+
+def checked_repeat(
+    verdict: Written | StaleEpoch | TokensExist, *, is_unsure: bool
+) -> Written | StaleEpoch | TokensExist:
+    """What a verdict on a mint says of the request, when `is_unsure` whether an earlier try of the same
+    command was ordered.
+
+    Raises `VaultError` `unavailable` when to go on could give one request tokens of two epochs.
+    """
+    if is_unsure and isinstance(verdict, StaleEpoch):
+        raise unknown_outcome()
+    if is_unsure and isinstance(verdict, TokensExist):
+        return TokensExist(verdict.seq, is_perhaps_own=True)
+    return verdict
+
+
+def unknown_outcome() -> VaultError:
+    """The refusal of a write that may have been done."""
+    return VaultError(
+        "unavailable", "The write was not acknowledged in time; its outcome is unknown; try again."
+    )

@@ -47,13 +47,19 @@ class VaultError(Exception):
     """A refusal: `code` for machines, `detail` for people, `errors` for positions inside a batch.
 
     `members` are further members of the problem document, such as the active epoch of an
-    `epoch_conflict` or the limit of a `too_large`.
+    `epoch_conflict` or the limit of a `too_large`.  `request_id` is that of the call that failed, as
+    the event logs of the nodes have it; None when none was made.
     """
 
     code: Code
     detail: str
     errors: tuple[FieldError, ...] = ()
     members: dict[str, Any] = field(default_factory=dict)
+    request_id: str | None = field(default=None, compare=False)
+
+    def __reduce__(self) -> tuple[type[VaultError], tuple[Any, ...]]:
+        """Whole in a pickle, as the errors of worker processes are handed on."""
+        return VaultError, (self.code, self.detail, self.errors, self.members, self.request_id)
 
     def __str__(self) -> str:
         return self.detail

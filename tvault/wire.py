@@ -101,6 +101,9 @@ class Limits:
     value_bytes: int = 64 * 1024
     """Bytes of one value: of a string in UTF-8, of an integer in decimal."""
 
+    lookups_per_request: int = 100_000
+    """Values of one lookup times the epochs of the owner."""
+
     requests_at_once: int = 16
     """Requests that a node works on at once; one more is answered 503 `overloaded`."""
 

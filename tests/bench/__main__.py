@@ -10,7 +10,19 @@ from pathlib import Path
 
 import click
 
-from tests.bench import bulk, failing, files, growth, latency, machine, peers, shape, steps
+from tests.bench import (
+    bulk,
+    failing,
+    files,
+    gateway,
+    growth,
+    isolation,
+    latency,
+    machine,
+    peers,
+    shape,
+    steps,
+)
 from tests.bench.report import Row, table, write_json
 from tests.bench.scale import SCALES, Scale
 
@@ -21,6 +33,8 @@ SUBJECTS: dict[str, Callable[[Path, Scale], list[Row]]] = {
     "growth": growth.measure,
     "shape": shape.measure,
     "files": files.measure,
+    "gateway": gateway.measure,
+    "isolation": isolation.measure,
     "failures": failing.measure,
     "peers": peers.measure,
 }

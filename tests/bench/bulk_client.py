@@ -76,7 +76,7 @@ def tokenize(task: Task) -> Told:
     """Tokenize, and keep tokens."""
     values = [value_of(task.prefix, task.first + at) for at in range(task.count)]
     told, tokens = clocked(
-        task, in_batches(values, task.batch), lambda vault, batch: vault.tokenize_values(batch).tokens
+        task, in_batches(values, task.batch), lambda vault, batch: vault.tokenize(batch).tokens
     )
     assert len(set(tokens)) == task.count, "tokens are missing, or two values have the same"
     with Path(task.file).open("a") as out:

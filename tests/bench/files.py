@@ -153,7 +153,7 @@ def _random_run(tokens: int, number: int) -> tuple[Stretch, Iterator[Columns]]:
     low = dice.integers(0, 2**64, tokens, dtype=np.uint64)
     spots = np.arange(tokens, dtype=np.int64)
     after, last = (Position(seq=number + at, view=1, digest=bytes(32)) for at in (0, 1))
-    stretch = Stretch(after, last, tokens, tokens, tokens, bytes(16))
+    stretch = Stretch(after, last, tokens, tokens, tokens, bytes(16), bytes(8))
     return stretch, in_parts([Columns(high, low, spots)])
 
 

@@ -286,6 +286,8 @@ TABLES: dict[str, Callable[[Recorded], str]] = {
     "calls": calls,
     "single": single,
     "growth": of("growth"),
+    "gateway": of("gateway"),
+    "isolation": of("isolation"),
     "failures": of("failures"),
     "peers": of("peers"),
     "shape": shape,

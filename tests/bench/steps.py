@@ -33,7 +33,7 @@ from tvault.model.tokens import parse_alike, render_tokens
 from tvault.model.values import decode_values
 from tvault.replication.entry import Kind, follow
 from tvault.server.bodies import canonical_fields, members_of, records_of
-from tvault.server.tokenize import found_values
+from tvault.server.reading import opened
 from tvault.store.sqlite import SqliteStore
 from tvault.wire import Limits, encode_json
 
@@ -119,7 +119,7 @@ class Requests:
         with self.steps.step(BACK, ASKED, "look up, read the blocks"):
             places = self._store.find(OWNER, EPOCH, parsed[1])
         with self.steps.step(BACK, ASKED, "open the blocks, decode values"):
-            positions, canonicals = found_values(self._scope, places)
+            positions, canonicals = opened(self._scope, places)
             assert len(positions) == self._batch
             values = decode_values(canonicals)
         with self.steps.step(BACK, ASKED, "put values in, encode the answer"):

@@ -86,6 +86,7 @@ class Cluster:
         self.nodes: dict[str, str] = {node["id"]: node["api"] for node in document["nodes"]}
         self.peers: dict[str, str] = {node["id"]: node["peer"] for node in document["nodes"]}
         self.keys = {owner["id"]: owner["api_key"] for owner in document["owners"]}
+        self.gateways: dict[str, str] = {}
         self.configs = dict.fromkeys(self.nodes, self.config)
         self.prefixes: dict[str, tuple[str, ...]] = {}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -98,14 +99,24 @@ class Cluster:
     def start(self, *names: str) -> None:
         """Start nodes (all, without names) and return at once."""
         for name in names or tuple(self.nodes):
-            with self.log(name).open("ab") as log:
-                self._logged[name] = log.tell()
-                command = (*self.prefixes.get(name, ()), sys.executable, "-m", "tvault", "serve")
-                self.processes[name] = subprocess.Popen(
-                    [*command, "--config", str(self.configs[name]), "--node", name],
-                    stdout=subprocess.DEVNULL,
-                    stderr=log,
-                )
+            self._serve(name, self.configs[name], "--node", name)
+
+    def start_gateway(self, name: str = "gateway", config: Path | None = None) -> None:
+        """Start a gateway, anew at its old port if there was one, and return at once."""
+        if name not in self.gateways:
+            self.gateways[name] = f"http://127.0.0.1:{free_base_port(1) + 1}"
+        address = self.gateways[name].removeprefix("http://")
+        self._serve(name, config or self.config, "--gateway", "--listen", address)
+
+    def _serve(self, name: str, config: Path, *arguments: str) -> None:
+        with self.log(name).open("ab") as log:
+            self._logged[name] = log.tell()
+            command = (*self.prefixes.get(name, ()), sys.executable, "-m", "tvault", "serve")
+            self.processes[name] = subprocess.Popen(
+                [*command, "--config", str(config), *arguments],
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+            )
 
     def kill(self, name: str) -> None:
         """End a node at once, as a crash does."""
@@ -169,6 +180,10 @@ class Cluster:
 
     # Clients.
 
+    def url(self, name: str) -> str:
+        """Where clients reach a node or a gateway."""
+        return self.gateways.get(name) or self.nodes[name]
+
     def health(self, name: str) -> str:
         """What a node says of its health; empty when it does not answer."""
         document = self.glance(name, "/health")
@@ -177,7 +192,7 @@ class Cluster:
     def is_healthy(self, name: str) -> bool:
         """Whether the node says that it can take writes now."""
         try:
-            return self.session.get(self.nodes[name] + "/health", timeout=2).status_code == 200
+            return self.session.get(self.url(name) + "/health", timeout=2).status_code == 200
         except requests.RequestException:
             return False
 
@@ -185,7 +200,7 @@ class Cluster:
         """The document that a GET answers, whatever its status, or None when none comes in time."""
         headers = {"Authorization": f"Bearer {self.keys['A']}"}
         try:
-            answer = self.session.get(self.nodes[name] + path, headers=headers, timeout=seconds)
+            answer = self.session.get(self.url(name) + path, headers=headers, timeout=seconds)
             document: dict[str, Any] = answer.json()
         except requests.RequestException:
             return None
@@ -196,12 +211,12 @@ class Cluster:
     ) -> requests.Response:
         """One call, once, to one node."""
         headers = {"Authorization": f"Bearer {self.keys[owner]}"}
-        return self.session.post(self.nodes[name] + path, json=body, headers=headers, timeout=timeout)
+        return self.session.post(self.url(name) + path, json=body, headers=headers, timeout=timeout)
 
     def get(self, name: str, path: str, owner: str = "A") -> Any:
         """The document that a GET answers."""
         headers = {"Authorization": f"Bearer {self.keys[owner]}"}
-        answer = self.session.get(self.nodes[name] + path, headers=headers, timeout=30)
+        answer = self.session.get(self.url(name) + path, headers=headers, timeout=30)
         assert answer.status_code == 200, answer.text
         return answer.json()
 

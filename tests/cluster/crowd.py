@@ -7,7 +7,7 @@ import threading
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from random import Random
@@ -33,6 +33,9 @@ CALLS_PER_VALUE = 6
 WINDOW = 16
 """With each so many calls a new value comes up and the oldest of the window is asked for no more."""
 
+LAST_EPOCHS = 10
+"""A lookup's answer is judged for what it misses in so many epochs."""
+
 LOOK_BACK = 1000
 """Tokens that are asked for at a time when everything is read back."""
 
@@ -52,7 +55,8 @@ class Oracle:
 class Pulse:
     """Counts answers as they come, by kind of call.  Safe for many threads.
 
-    Beside the kinds of a history there is `unanswered`, of whatever kind.
+    Beside the kinds of a history there is `unanswered`, of whatever kind, and `retokenize` and `lookup`,
+    which a history knows as what they do.
     """
 
     def __init__(self) -> None:
@@ -67,6 +71,11 @@ class Pulse:
             self._counts[kind] += 1
             if kind == "tokenize":
                 self._writes.append(time.monotonic())
+
+    def note_more(self, kind: str) -> None:
+        """A call of this kind was answered, too."""
+        with self._lock:
+            self._counts[kind] += 1
 
     def counts(self) -> Counter[str]:
         """How many there were of each kind by now."""
@@ -102,29 +111,81 @@ class Caller:
         self._pulse.note(answered)
         return answered
 
+    def retokenize(self, node: str, owner: str, value_of: Mapping[str, str]) -> Asked | None:
+        """The tokens are looked up, and the values of those that are found tokenized.  `value_of` says
+        whose tokens they are.  None when it was not answered: then each value may have been tokenized.
+        """
+        tokens = tuple(value_of)
+
+        def ask() -> tuple[Asked, ...]:
+            body = self._answer(node, owner, "/retokenize", {"tokens": tokens})
+            there = [at for at, token in enumerate(body["tokens"]) if token is not None]
+            assert sorted([*there, *body["not_found"]]) == list(range(len(tokens)))
+            values = tuple(value_of[tokens[at]] for at in there)
+            read = tuple(value_of[token] if at in there else None for at, token in enumerate(tokens))
+            issued = tuple(body["tokens"][at] for at in there)
+            return (
+                Tokenize(owner, values, (body["epoch"], issued)),
+                Detokenize(owner, tokens, read),
+            )
+
+        perhaps = [Tokenize(owner, (value,)) for value in value_of.values()]
+        return self._ask_several(node, "retokenize", perhaps, ask)
+
+    def lookup(self, node: str, owner: str, tokens_of: Mapping[str, Mapping[int, str]]) -> Asked | None:
+        """The tokens of the values are looked up in every epoch.  `tokens_of` says of each value which
+        tokens it has, if they exist, in those epochs that there are for certain.
+        """
+        values = tuple(tokens_of)
+
+        def ask() -> tuple[Asked, ...]:
+            found = self._answer(node, owner, "/lookup", {"values": values})["tokens"]
+            rows: list[tuple[str, str | None]] = []
+            for value, known in zip(values, found, strict=True):
+                assert list(known) == sorted(known, key=int)
+                rows += [(token, value) for token in known.values()]
+                rows += [(t, None) for epoch, t in tokens_of[value].items() if str(epoch) not in known]
+            tokens = tuple(token for token, _ in rows)
+            return (Detokenize(owner, tokens, tuple(value for _, value in rows)),)
+
+        perhaps = [Detokenize(owner, tuple(t for known in tokens_of.values() for t in known.values()))]
+        return self._ask_several(node, "lookup", perhaps, ask)
+
+    def _ask_several(
+        self, node: str, kind: str, perhaps: Sequence[Asked], ask: Callable[[], Sequence[Asked]]
+    ) -> Asked | None:
+        answered = self._recorder.call_of_several(self._name, node, perhaps, ask)
+        if answered is None:
+            self._pulse.note(None)
+            return None
+        for each in answered:
+            self._pulse.note(each)
+        self._pulse.note_more(kind)
+        return answered[0]
+
     def _result(self, node: str, asked: A) -> A:
         result: Any
         if isinstance(asked, Tokenize):
-            body = self._answer(node, asked, "/tokenize", {"values": asked.values})
+            body = self._answer(node, asked.owner, "/tokenize", {"values": asked.values})
             result = (body["epoch"], tuple(body["tokens"]))
         elif isinstance(asked, Detokenize):
-            body = self._answer(node, asked, "/detokenize", {"tokens": asked.tokens})
+            body = self._answer(node, asked.owner, "/detokenize", {"tokens": asked.tokens})
             assert body["not_found"] == [at for at, value in enumerate(body["values"]) if value is None]
             result = tuple(body["values"])
         elif isinstance(asked, ReadEpoch):
-            result = self._answer(node, asked, "/epoch")["epoch"]
+            result = self._answer(node, asked.owner, "/epoch")["epoch"]
         else:
-            body = self._answer(node, asked, "/rotate-epoch", {"to": asked.to})
+            body = self._answer(node, asked.owner, "/rotate-epoch", {"to": asked.to})
             if body.get("code") == "epoch_conflict":
                 result = Conflict(body["epoch"])
             else:
                 result = "rotated" if body["rotated"] else "already"
         return replace(asked, result=result)
 
-    def _answer(self, node: str, asked: Asked, path: str, body: object = None) -> Any:
+    def _answer(self, node: str, owner: str, path: str, body: object = None) -> Any:
         """The document of an answer 200 or 409.  Raises `Unanswered`, `Refused`."""
-        headers = {"Authorization": f"Bearer {self._cluster.keys[asked.owner]}"}
-        url = self._cluster.nodes[node] + path
+        headers = {"Authorization": f"Bearer {self._cluster.keys[owner]}"}
+        url = self._cluster.url(node) + path
         method = "GET" if body is None else "POST"
         try:
             answer = self._session.request(
@@ -146,8 +207,9 @@ def _never_arrived(error: requests.RequestException) -> bool:
 
 
 class Crowd:
-    """Clients in threads of their own that call random nodes about the same few values, until told to
-    stop.  What is asked for moves on, so that there are always values that nobody has submitted yet.
+    """Clients in threads of their own that call random nodes, and gateways, about the same few values,
+    until told to stop.  What is asked for moves on, so that there are always values that nobody has
+    submitted yet.
 
     Each answer is kept in `recorder` and counted by `pulse`.
     """
@@ -157,6 +219,7 @@ class Crowd:
         self.pulse = Pulse()
         self._cluster = cluster
         self._seed = seed
+        self._doors = [*cluster.nodes, *cluster.gateways]
         self._oracle = Oracle(cluster)
         self._stopping = threading.Event()
         self._pool = ThreadPoolExecutor(CLIENTS)
@@ -185,7 +248,7 @@ class Crowd:
         caller = Caller(self._cluster, self.recorder, self.pulse, f"c{number}")
         while not self._stopping.is_set():
             newest = next(self._calls) // CALLS_PER_VALUE
-            node, owner = dice.choice(list(self._cluster.nodes)), dice.choice(OWNERS)
+            node, owner = dice.choice(self._doors), dice.choice(OWNERS)
             values = [f"v{newest - dice.randrange(WINDOW)}" for _ in range(dice.randint(1, 4))]
             answered = self._one_call(caller, dice, node, owner, values)
             self._stopping.wait(0.05 if answered is None else THINK_SECONDS * dice.random())
@@ -203,7 +266,15 @@ class Crowd:
             return answered
         if chance < 0.12:
             return caller.ask(node, ReadEpoch(owner))
-        if chance < 0.5:
+        if chance < 0.17:
+            return caller.lookup(node, owner, {value: self._tokens(owner, value) for value in values})
+        if chance < 0.24:
+            epochs = [max(1, self._epochs[owner] - dice.choice((0, 1, 1, 2))) for _ in values]
+            pairs = zip(epochs, values, strict=True)
+            return caller.retokenize(
+                node, owner, {self._oracle.token(owner, epoch, value): value for epoch, value in pairs}
+            )
+        if chance < 0.55:
             return caller.ask(node, Tokenize(owner, tuple(values)))
         whose = owner if chance < 0.95 else dice.choice(OWNERS)
         newest = self._epochs[whose]
@@ -211,6 +282,12 @@ class Crowd:
         epochs = [max(1, newest - dice.choice((0, 0, 0, 1))) for _ in asked]
         tokens = (self._oracle.token(whose, e, v) for e, v in zip(epochs, asked, strict=True))
         return caller.ask(node, Detokenize(owner, tuple(tokens)))
+
+    def _tokens(self, owner: str, value: str) -> dict[int, str]:
+        """The tokens that the value has, if they exist, in the last epochs that are there for sure."""
+        newest = self._epochs[owner]
+        epochs = range(max(1, newest - LAST_EPOCHS + 1), newest + 1)
+        return {epoch: self._oracle.token(owner, epoch, value) for epoch in epochs}
 
 
 def read_all_back(cluster: Cluster, crowd: Crowd, *nodes: str) -> None:

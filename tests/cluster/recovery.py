@@ -138,7 +138,7 @@ def rejoin(cluster: Cluster, missed: int) -> Rejoin:
 def _fill(cluster: Cluster, names: list[str], first: int) -> None:
     urls = [cluster.nodes[name] for name in names]
     with Vault(urls, cluster.keys["A"], deadline_s=60) as vault:
-        vault.tokenize_values([f"missed {number}" for number in range(first, first + BATCH)])
+        vault.tokenize([f"missed {number}" for number in range(first, first + BATCH)])
 
 
 @dataclass(frozen=True)

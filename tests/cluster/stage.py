@@ -42,8 +42,8 @@ class Fallen(AssertionError):
 class Stage:
     """The cluster with its wires, the clients, and the dice that faults are thrown with.
 
-    The last node's folder lies on a small disk of its own.  `say` is told what happens; times at
-    random are `pace` times as long.
+    The last node's folder lies on a small disk of its own; clients call a gateway, too.  `say` is told
+    what happens; times at random are `pace` times as long.
     """
 
     def __init__(
@@ -65,6 +65,8 @@ class Stage:
         self.small = self.names[-1]
         self.disk = SmallDisk(self.cluster.data(self.small), DISK_MIB)
         self.wires = wires(self.cluster)
+        if isinstance(self.wires, Wires):  # a gateway has no namespace of its own
+            self.cluster.start_gateway()
         self.crowd = Crowd(self.cluster, seed)
         self.began = time.monotonic()
         self.stock: dict[str, str] = {}
@@ -97,7 +99,7 @@ class Stage:
 
     def states(self) -> dict[str, Any]:
         """What each node says of itself that runs and answers."""
-        asked = [name for name in self.cluster.processes if name not in self._paused]
+        asked = [name for name in self.names if name in self.cluster.processes.keys() - self._paused]
         told = {name: self.cluster.glance(name) for name in asked}
         return {name: status for name, status in told.items() if status is not None}
 

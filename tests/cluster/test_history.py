@@ -43,6 +43,8 @@ def test_whatever_clients_are_told_while_nodes_crash_could_come_from_one_vault_t
     history = crowd.recorder.operations()
     assert violations(history) == []
     summary = crowd.recorder.summary()
+    counts = crowd.pulse.counts()
+    assert min(counts["retokenize"], counts["lookup"]) >= FLOORS["epoch"] // 2
     few = {kind: summary[kind] for kind, floor in FLOORS.items() if summary[kind].acknowledged < floor}
     assert few == {}, "too little was acknowledged to prove anything"
     assert violations([*history, lie_about(history)]) != [], "the check is asleep"

@@ -69,7 +69,7 @@ class Writers:
                 self._write_on(number, _Wanderer(self._cluster, session, number, self._stopping))
             return
         with Vault(list(self._cluster.nodes.values()), self._cluster.keys["A"], deadline_s=30) as vault:
-            self._write_on(number, lambda values: vault.tokenize_values(values).tokens)
+            self._write_on(number, lambda values: vault.tokenize(values).tokens)
 
     def _write_on(self, number: int, write: Write) -> None:
         start = time.monotonic()

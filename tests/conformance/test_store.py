@@ -19,7 +19,8 @@ from tests.conformance.naive import (
     resolved,
     rows_entry,
 )
-from tvault.model.commands import EpochStart, Rows, encode_rows
+from tvault.model.commands import Block, EpochStart, Rows, encode_rows
+from tvault.model.records import LOOK_BYTES, LookTooLong
 from tvault.replication.entry import ORIGIN, Entry, Kind, Position, follow
 from tvault.store.ports import Store, StoreViolation
 
@@ -345,3 +346,15 @@ def assert_same_answers(store: Store, journal: NaiveJournal, dice: Dice) -> None
             assert resolved(places) == [spot and spot[1:] for spot in spots]
             assert places.seq == highest
             assert store.exists(owner, epoch, b"".join(asked)) == highest
+
+
+def test_a_look_that_would_find_too_much_is_refused_but_one_block_never_is(store: Store) -> None:
+    large = LOOK_BYTES // 2 + 1
+    blocks = [Block("anna", 1, digest_of(number), bytes(large)) for number in (1, 2)]
+    store.write(None, [rows_entry(ORIGIN, blocks)], 0)
+    assert resolved(store.find("anna", 1, digest_of(1) + digest_of(3))) != [None, None]
+    with pytest.raises(LookTooLong):
+        store.find("anna", 1, digest_of(1) + digest_of(2))
+    alone = Block("anna", 1, digest_of(4), bytes(LOOK_BYTES + 1))
+    store.write(None, [rows_entry(store.last(), [alone])], 0)
+    assert len(store.find("anna", 1, digest_of(4)).blocks) == 1

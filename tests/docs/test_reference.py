@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from typing import get_args
 
 import click
 
+from tests.contract.specification import PLACES, bodies_of, operations
 from tests.docs.pages import DOCS, REFERENCE, ROOT, read, rows, section
 from tvault import wire
 from tvault.cli.main import EXIT_CODES, FAILED, tvault
 from tvault.config import SECTIONS, SETTINGS, Setting
 from tvault.errors import Code
-from tvault.model.values import Reason
+from tvault.server.connections import GREETING_SECONDS, HEAD_SECONDS, IDLE_SECONDS
+from tvault.server.door import MOST_CONNECTIONS
+from tvault.server.intake import BODIES_IN_HAND, BYTES_A_MARK, READING_REQUESTS, WAITING_BODIES
+from tvault.server.streams import HEADER_BYTES, SLOW_BYTES, SLOW_SECONDS, SMALL_BODY
 from tvault.server.turns import WAIT_SECONDS, WAITING_REQUESTS
 
 RECORDERS = {"record", "_record", "notice", "_note", "_append"}
@@ -40,8 +45,8 @@ def option_row(option: click.Option) -> list[str]:
 
 def setting_row(setting: Setting) -> list[str]:
     """A setting as its row in the reference says it."""
-    default = "required" if setting.default is None else f"{setting.default} {setting.unit}"
-    return [f"`{setting.name}`", setting.help, setting.kind.expected, default]
+    default = "required" if setting.default is None else f"{setting.written_default} {setting.unit}"
+    return [f"`{setting.name}`", setting.help, setting.kind.expected, default.strip()]
 
 
 def recorded() -> dict[str, set[str]]:
@@ -107,8 +112,7 @@ def test_every_error_code_stands_in_the_reference_with_its_status() -> None:
 
 def test_every_code_of_a_place_in_a_batch_stands_in_the_reference() -> None:
     told = {row[0] for row in rows(section(read(REFERENCE / "http-api.md"), "Errors")) if len(row) == 2}
-    shapes = ("not_an_object", "not_an_array", "not_a_string")
-    assert told == {f"`{code}`" for code in (*get_args(Reason), *shapes)}
+    assert told == {f"`{code}`" for code in PLACES}
 
 
 def test_every_exit_code_stands_in_the_reference_with_the_errors_that_lead_to_it() -> None:
@@ -121,19 +125,16 @@ def test_every_exit_code_stands_in_the_reference_with_the_errors_that_lead_to_it
 
 
 def test_every_call_stands_in_the_reference_and_no_other() -> None:
-    api = ast.parse(read(ROOT / "tvault" / "server" / "client_api.py"))
-    routes = {
-        f"`{node.args[0].value!s} {getattr(wire, node.args[1].id)}`"
-        for node in ast.walk(api)
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id == "Route"
-        and isinstance(node.args[0], ast.Constant)
-        and isinstance(node.args[1], ast.Name)
+    page = section(read(REFERENCE / "http-api.md"), "HTTP calls")
+    calls = [f"`{method} {path}`" for method, path, _ in operations()]
+    assert len(calls) >= 8, "the calls are no longer found where they were"
+    assert set(calls) == {row[0] for row in rows(page)}
+    shapes = {(row[0], *re.findall(r'`{"(\w+)":', row[1])) for row in rows(page)}
+    assert shapes == {
+        (f"`{method} {path}`", *shape["required"])
+        for method, path, operation in operations()
+        for shape in bodies_of(operation)
     }
-    assert len(routes) >= 6, "the routes are no longer found where they were"
-    page = read(REFERENCE / "http-api.md")
-    assert {row[0] for row in rows(section(page, "HTTP calls"))} == routes
 
 
 def test_every_limit_of_a_request_stands_in_the_reference() -> None:
@@ -149,6 +150,21 @@ def test_how_many_requests_wait_for_their_turn_is_told_as_it_is() -> None:
         ]
         assert f"{WAITING_REQUESTS} more wait for their turn, up to a second" in told[1]
     assert WAIT_SECONDS == 1
+
+
+def test_every_limit_that_is_no_setting_is_told_as_it_is() -> None:
+    kib = 1024
+    told = {row[0]: row[1] for row in rows(section(read(REFERENCE / "http-api.md"), "Fixed limits"))}
+    head, body, hand, idle = (told[name] for name in told if not name.startswith(("`", "connections")))
+    assert f"{HEADER_BYTES // kib} KiB" in told["`header_bytes`"]
+    assert f"each {BYTES_A_MARK} bytes of `body_bytes`" in told["`marks`"]
+    assert f"{HEAD_SECONDS:.0f} seconds" in head
+    assert f"up to {SMALL_BODY // kib} KiB" in head
+    assert f"{SLOW_SECONDS:.0f} seconds, and a second more for each {SLOW_BYTES // kib} KiB" in body
+    assert f"as {BODIES_IN_HAND} of the longest body, of at most {READING_REQUESTS} bodies" in hand
+    assert f"{WAITING_BODIES} more wait up to a second" in hand
+    assert idle == f"{IDLE_SECONDS:.0f} seconds" == f"{GREETING_SECONDS:.0f} seconds"
+    assert told["connections"].startswith(f"{MOST_CONNECTIONS};")
 
 
 def test_every_event_stands_in_the_reference_with_its_fields_and_no_other() -> None:

@@ -12,6 +12,7 @@ from typing import TypeVar
 from tests.history.operations import Asked, Detokenize, Operation, ReadEpoch, Rotate, Tokenize
 
 A = TypeVar("A", Tokenize, Detokenize, ReadEpoch, Rotate)
+B = TypeVar("B", bound=Asked)
 
 
 class Unanswered(Exception):
@@ -48,27 +49,37 @@ class Recorder:
 
         Whatever else it raises goes on to the caller; the call is kept as one that may have had effect.
         """
-        assert asked.result is None, "what is asked has no result yet"
+        answered = self.call_of_several(client, node, (asked,), lambda: (ask(),))
+        return None if answered is None else answered[0]
+
+    def call_of_several(
+        self, client: str, node: str, asked: Sequence[B], ask: Callable[[], Sequence[B]]
+    ) -> Sequence[B] | None:
+        """As `call`, of one call that does the work of several: `asked` are those that it may have done,
+        each of them or not, when nobody knows; `ask` returns those that it did.
+        """
+        assert all(what.result is None for what in asked), "what is asked has no result yet"
         invoked = self._clock()
-        answered: A | None = None
         try:
             answered = ask()
         except Refused:
             with self._lock:
-                self._refused[asked.kind] += 1
+                self._refused[asked[0].kind] += 1
             return None
         except Unanswered:
-            self._keep(Operation(client, node, invoked, None, asked))
+            self._keep(client, node, invoked, None, asked)
             return None
         except BaseException:
-            self._keep(Operation(client, node, invoked, None, asked))
+            self._keep(client, node, invoked, None, asked)
             raise
-        self._keep(Operation(client, node, invoked, self._clock(), answered))
+        self._keep(client, node, invoked, self._clock(), answered)
         return answered
 
-    def _keep(self, operation: Operation) -> None:
+    def _keep(
+        self, client: str, node: str, invoked: float, returned: float | None, whats: Sequence[Asked]
+    ) -> None:
         with self._lock:
-            self._operations.append(operation)
+            self._operations += [Operation(client, node, invoked, returned, what) for what in whats]
 
     def operations(self) -> list[Operation]:
         """All that is over by now, in the order in which it ended."""

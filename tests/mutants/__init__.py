@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from tests.mutants.chains import CHAINS, LIVES
 from tests.mutants.disks import STEPS, STORES
+from tests.mutants.gateways import GATEWAYS
 from tests.mutants.indexes import INDEXES
 from tests.mutants.leaks import LEAKS
 from tests.mutants.members import MEMBERS
 from tests.mutants.mutant import Mutant
+from tests.mutants.peers import PEERS
 from tests.mutants.reads import CLIENTS, CONFIRMATIONS, ORDER
 from tests.mutants.views import FOUNDING, MAJORITIES, PROMISES
 
@@ -25,4 +27,6 @@ ALL: tuple[Mutant, ...] = (
     *STORES,
     *LEAKS,
     *INDEXES,
+    *GATEWAYS,
+    *PEERS,
 )

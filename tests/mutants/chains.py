@@ -117,8 +117,7 @@ CHAINS = (
         more=(
             Edit(
                 _COPYING,
-                "    if not continues or _digest_after(end, entry) != entry.digest:\n"
-                "        return False\n",
+                "    if before is None or not _continues(before, entry, view):\n        return False\n",
                 "",
             ),
         ),

@@ -9,6 +9,7 @@ _MERGING = "tvault/store/merging.py"
 _OPENING = "tvault/store/opening.py"
 
 _UNIT = "tests/unit/store/test_index.py"
+_MASKED = "tests/unit/store/test_masked.py"
 _FILES = "tests/unit/store/test_index_files.py"
 _MERGES = "tests/unit/store/test_index_merging.py"
 _CONFORMANCE = "tests/conformance/test_store.py::test_a_store_answers_as_a_naive_journal_does"
@@ -17,6 +18,22 @@ _STOPS = f"{_UNIT}::test_a_token_that_a_merge_finds_twice_stops_the_writer"
 _OTHER_NODE = f"{_FILES}::test_files_of_another_node_are_not_taken_for_those_of_this_one"
 
 INDEXES = (
+    mutant(
+        "masks-that-anybody-can-compute",
+        "isolation: no owner can ask for what stands in the place of another one's token",
+        "tvault/store/masked.py",
+        "hashlib.blake2b(key=secret, digest_size=DIGEST_BYTES, person=_PERSON)",
+        "hashlib.blake2b(digest_size=DIGEST_BYTES, person=_PERSON)",
+        tests=(f"{_MASKED}::test_a_token_moved_to_another_scope_is_not_found_and_is_no_damage",),
+    ),
+    mutant(
+        "keys-of-other-masks-are-believed",
+        "3.2 the index finds every token, whatever files it begins with",
+        _OPENING,
+        "        if run.stretch.masks != source.masks.name:\n",
+        "        if False:\n",
+        tests=(f"{_FILES}::test_without_its_masks_the_index_is_made_again",),
+    ),
     mutant(
         "uncommitted-tokens-in-runs",
         "5 runs hold committed blocks alone, so that a cut never touches them",

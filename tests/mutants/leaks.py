@@ -7,6 +7,7 @@ from tests.mutants.mutant import Edit, mutant
 _KEYS = "tvault/model/keys.py"
 _BLOCKS = "tvault/model/blocks.py"
 _INDEX = "tvault/store/index.py"
+_LOOKUP = "tvault/server/lookup.py"
 _HELLO = "tvault/server/hello.py"
 
 _PEERS = "tests/unit/server/test_peer_port.py"
@@ -47,20 +48,26 @@ LEAKS = (
     mutant(
         "not-found-tells-why",
         "6 nothing of another owner is inferable: what is not found gets one answer",
-        "tvault/server/detokenize.py",
-        "            if not places.blocks:\n                continue\n",
-        "            if not places.blocks and tokens.odd:\n                continue\n"
-        "            if not places.blocks:\n"
-        '                raise VaultError("malformed", "There is no such token.")\n',
+        "tvault/server/reading.py",
+        "        for position in odd:\n            canonicals[position] = None\n",
+        '        if odd:\n            raise VaultError("malformed", "There is no such token.")\n',
         tests=(f"{_DETOKENIZE}::{_ONE_ANSWER}",),
     ),
     mutant(
         "collisions-unnoticed",
         "3.2 another value under a token is a collision, and fails the request whole",
         "tvault/server/tokenize.py",
-        "        if values != [work.distinct[at] for at in found]:\n",
+        "        if values != [work.distinct[part[at]] for at in found]:\n",
         "        if len(values) != len(found):\n",
         tests=(f"{_CROWDED}::test_another_value_under_a_token_fails_the_whole_request_and_is_counted",),
+    ),
+    mutant(
+        "collisions-unnoticed-by-a-lookup",
+        "3.2 another value under a token is a collision, also for who only asks for tokens",
+        _LOOKUP,
+        "        raise Collision(part.positions[0] // count + 1)\n",
+        "        return\n",
+        tests=("tests/unit/server/test_lookup.py::test_another_value_under_a_token_is_a_collision",),
     ),
     mutant(
         "token-twice-in-the-store",

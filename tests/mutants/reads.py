@@ -14,11 +14,14 @@ _PARTICIPANT = "tvault/replication/participant.py"
 _CATCHUP = "tvault/replication/catchup.py"
 _ENGINE = "tvault/server/chain_engine.py"
 _TOKENIZE = "tvault/server/tokenize.py"
-_DETOKENIZE = "tvault/server/detokenize.py"
+_READING = "tvault/server/reading.py"
 _ORDERING = "tvault/ordering.py"
 _RULES = "tvault/model/rules.py"
 _ORDERING_TESTS = "tests/unit/test_ordering.py"
 _EARLIER_LIFE = "test_an_outcome_for_an_earlier_life_says_nothing_about_the_command_of_this_one"
+
+_UNHEARD_EPOCH = "test_the_tokens_of_an_epoch_that_this_node_has_not_heard_of_are_found"
+_ONE_MOMENT = "test_what_is_read_in_parts_is_as_it_was_at_one_moment"
 
 CONFIRMATIONS = (
     mutant(
@@ -191,8 +194,8 @@ CLIENTS = (
     mutant(
         "misses-unconfirmed",
         "5.3 a not found is confirmed",
-        _DETOKENIZE,
-        "vantage = self._engine.confirm(vantage, deadline) if None in values else None",
+        _ENGINE,
+        "vantage = None if is_whole else self.confirm(vantage, deadline)",
         "vantage = None",
         scenarios="confirm_needs_a_majority",
     ),
@@ -205,19 +208,36 @@ CLIENTS = (
         scenarios="confirm_needs_a_majority",
     ),
     mutant(
+        "lookup-up-to-a-hinted-epoch",
+        "5.3 a lookup is for all epochs up to the confirmed one, whatever this node has heard of",
+        "tvault/server/lookup.py",
+        "self._engine.read_epoch(owner, deadline)",
+        "self._engine.hint_epoch(owner)",
+        tests=(f"tests/unit/server/test_lookup.py::{_UNHEARD_EPOCH}",),
+    ),
+    mutant(
+        "parts-of-a-look-at-several-moments",
+        "5.1 what is read in parts is as it was at one moment",
+        _READING,
+        "if looks > 1 else []",
+        "if looks < 1 else []",
+        tests=(f"tests/unit/server/test_reading.py::{_ONE_MOMENT}",),
+    ),
+    mutant(
         "confirmation-before-the-look",
         "5.3 the reader looks first, and then is confirmed",
-        _DETOKENIZE,
-        "            values = self._look(owner, asked, len(texts), deadline)\n"
-        "            vantage = self._engine.confirm(vantage, deadline) if None in values else None\n",
-        "            vantage = self._engine.confirm(vantage, deadline)\n"
-        "            values = self._look(owner, asked, len(texts), deadline)\n",
+        _ENGINE,
+        "            found = self._look_up_all(owner, asked, deadline)\n"
+        "            is_whole = all(places.is_whole for places in found)\n"
+        "            vantage = None if is_whole else self.confirm(vantage, deadline)\n",
+        "            vantage = self.confirm(vantage, deadline)\n"
+        "            found = self._look_up_all(owner, asked, deadline)\n",
         scenarios="look_before_the_confirmation",
     ),
     mutant(
         "epochs-looked-at-oldest-first",
         "5.1 a request that needs several rows looks as at one moment: the newest epoch first",
-        _DETOKENIZE,
+        _READING,
         "sorted(by_epoch.items(), reverse=True)",
         "sorted(by_epoch.items())",
         scenarios="look_at_the_newest_epoch_first",

@@ -1,6 +1,6 @@
 """Clients' calls on a stage: the production API code, one step at a time.
 
-Each call runs `server.tokenize`, `server.detokenize` or the reading of an epoch over
+Each call runs `server.tokenize`, `server.reading` or the reading of an epoch over
 `server.chain_engine`, in a thread that moves only while the stage waits for it, and that stands still
 wherever a server's thread would wait: so a script can do anything between two steps of a call, and the
 same script always gives the same transcript.
@@ -31,11 +31,12 @@ from tvault.ordering import Verdict
 from tvault.replication.ready import Answer
 from tvault.replication.state import State
 from tvault.server.chain_engine import BEHIND_SECONDS, LOOK_AGAIN_SECONDS, ChainEngine
-from tvault.server.detokenize import Detokenizer
+from tvault.server.reading import Reader
 from tvault.server.tokenize import Collision, Tokenizer
 from tvault.store.ports import Store
 
 NO_DEADLINE = float("inf")
+MOST_BYTES = 1 << 20
 TURN_SECONDS = 60
 PATIENCE_TIMES = 2
 
@@ -304,7 +305,7 @@ def work_of(call: Call, words: list[str]) -> Callable[[], str]:
 
     def detokenize() -> str:
         texts = [_token(owner, name) for name in rest]
-        values = Detokenizer(engine, KEYS, lambda: 0.0).detokenize(owner, texts, NO_DEADLINE)
+        values = Reader(engine, KEYS, MOST_BYTES).values(owner, texts, NO_DEADLINE)
         return " ".join("missing" if value is None else str(value) for value in values)
 
     def rotate() -> str:

@@ -1,6 +1,6 @@
 """What a node does with a client's request: the steps of the server, each a wait of its own.
 
-The same as `server.tokenize`, `server.detokenize` and the rotation of `server.client_api`, written as
+The same as `server.tokenize`, `server.reading` and the rotation of `server.client_api`, written as
 generators that yield what they wait for.
 """
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tvault.replication import codec
 from tvault.replication.messages import Envelope
+from tvault.replication.sense import nonsense
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -50,6 +51,7 @@ class Network:
         if self.sent % CODEC_EVERY == 0:
             decoded = codec.decode(codec.encode(envelope))
             assert decoded == envelope, f"{envelope} came back as {decoded}"
+            assert nonsense(envelope, tuple(world.nodes)) is None, envelope
             envelope = decoded
         weather, random = self.weather, world.random
         if weather is CALM:

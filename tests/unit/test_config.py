@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tvault.config import SETTINGS, Config, config_path, load, read_keys, render
+from tvault.config import SETTINGS, Config, config_path, judge_private, load, read_keys, render
 from tvault.config.writing import sample
 from tvault.errors import VaultError
 
@@ -52,6 +52,12 @@ api_keys = [
 ]
 """
 
+TLS = """
+[tls]
+certificate = "tls/n.pem"
+key = "tls/n.key"
+"""
+
 
 def load_text(folder: Path, text: str) -> Config:
     file = folder / "tvault.toml"
@@ -81,10 +87,11 @@ def test_the_sample_file_loads_and_holds_every_setting() -> None:
 
 def test_the_sample_file_says_the_defaults(tmp_path: Path) -> None:
     given, left_out = load(ROOT / "tvault.toml", {}), load_text(tmp_path, MINIMAL)
-    assert (given.limits, given.timing, given.store) == (
+    assert (given.limits, given.timing, given.store, given.tls) == (
         left_out.limits,
         left_out.timing,
         left_out.store,
+        left_out.tls,
     )
 
 
@@ -182,6 +189,35 @@ def test_what_render_writes_is_read_back_whatever_the_names_hold(tmp_path: Path)
             "must not lie in the data folder of node n1",
         ),
         (lambda t: t.replace("[[node]]", "[node]"), 9, "expected [[node]]"),
+        (lambda t: t + TLS.replace('key = "tls/n.key"\n', ""), 20, "the setting 'key' is missing"),
+        (lambda t: t + TLS.replace('"tls/n.pem"', '""'), 21, "the setting 'certificate' is missing"),
+        (lambda t: t + '\n[tls]\nca = "ca.pem"\n', 20, "there is no TLS, and nothing to verify"),
+        (lambda t: t + TLS.replace('"tls/n.pem"', "3"), 20, "the name of a PEM file, or '' for none"),
+        (
+            lambda t: t + TLS.replace('"tls/n.key"', '"-----BEGIN PRIVATE KEY-----"'),
+            21,
+            "never what is in it",
+        ),
+        (lambda t: t + '\n[tls]\ninsecure = "yes"\n', 20, "expected true or false, not a text"),
+        (lambda t: t + "\n[tls]\ninsecure = 1\n", 20, "expected true or false, not an integer"),
+        (lambda t: t + "\n[tls]\ncertificat = 1\n", 20, "did you mean 'certificate'?"),
+        (
+            lambda t: t + TLS.replace("tls/n.key", "data/n1/n.key"),
+            21,
+            "[tls] key: a key file must not lie in the data folder of node n1",
+        ),
+        (
+            lambda t: t.replace("127.0.0.1:7101", "192.0.2.7:7101"),
+            11,
+            "[[node]] api: 192.0.2.7:7101 is not",
+        ),
+        (
+            lambda t: t.replace("127.0.0.1:7201", "n1.example:7201"),
+            12,
+            "[[node]] peer: n1.example:7201 is",
+        ),
+        (lambda t: t.replace("127.0.0.1:7201", "[2001:db8::1]:7201"), 12, "or 'insecure = true' there"),
+        (lambda t: t.replace("127.0.0.1:7201", "localhost.example:7201"), 12, "is not loopback"),
     ],
 )
 def test_a_mistake_is_named_with_its_line_and_what_was_expected(
@@ -211,8 +247,36 @@ def test_an_ensemble_has_one_to_nine_nodes(tmp_path: Path) -> None:
     assert "at most 9 nodes" in refusal(tmp_path, MINIMAL + more(10))
 
 
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "127.0.0.1", "127.9.8.7", "[::1]"])
+def test_on_loopback_nobody_needs_a_certificate(tmp_path: Path, host: str) -> None:
+    config = load_text(tmp_path, MINIMAL.replace("127.0.0.1:7101", f"{host}:7101"))
+    assert config.nodes[0].api.url == f"http://{host}:7101"
+
+
+@pytest.mark.parametrize("allowed", [TLS, "\n[tls]\ninsecure = true\n"])
+def test_beyond_loopback_a_node_needs_a_certificate_or_to_be_told_that_it_is_insecure(
+    tmp_path: Path, allowed: str
+) -> None:
+    beyond = MINIMAL.replace("127.0.0.1", "192.0.2.7")
+    assert "is not loopback" in refusal(tmp_path, beyond)
+    assert load_text(tmp_path, beyond + allowed).nodes[0].api.host == "192.0.2.7"
+
+
+def test_with_a_certificate_both_addresses_are_reached_over_tls(tmp_path: Path) -> None:
+    config = load_text(tmp_path, MINIMAL + TLS)
+    assert (config.tls.certificate, config.tls.key) == (tmp_path / "tls/n.pem", tmp_path / "tls/n.key")
+    node = config.nodes[0]
+    assert (node.api.url, node.peer.url) == ("https://127.0.0.1:7101", "https://127.0.0.1:7201")
+
+
+def test_who_only_reads_the_configuration_needs_no_file_that_it_names(tmp_path: Path) -> None:
+    config = load_text(tmp_path, MINIMAL + TLS + 'ca = "tls/ca.pem"\n')
+    assert config.tls.ca == tmp_path / "tls/ca.pem"
+    assert not (tmp_path / "tls").exists()
+
+
 def test_two_machines_may_use_the_same_port(tmp_path: Path) -> None:
-    other = SECOND_NODE.replace("127.0.0.1:7102", "10.0.0.2:7101")
+    other = SECOND_NODE.replace("127.0.0.1:7102", "127.0.0.2:7101")
     assert len(load_text(tmp_path, MINIMAL + other).nodes) == 2
 
 
@@ -279,6 +343,17 @@ def test_a_key_may_come_from_the_environment(with_keys: Config, tmp_path: Path) 
 def test_a_key_file_open_to_others_is_refused_with_what_to_do(with_keys: Config) -> None:
     key_file(with_keys).chmod(0o640)
     assert key_refusal(with_keys).endswith(f"(mode 0640); run: chmod 600 {key_file(with_keys)}")
+
+
+def test_a_private_key_open_to_others_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    file = tmp_path / "n.key"
+    file.touch(mode=0o600)
+    judge_private(file, "[tls] key")
+    file.chmod(0o604)
+    with pytest.raises(VaultError) as caught:
+        judge_private(file, "[tls] key")
+    told = f"[tls] key: {file} is open to other users (mode 0604); run: chmod 600 {file}"
+    assert (caught.value.code, caught.value.detail) == ("configuration", told)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
-"""What `tokenize` and `detokenize` share: which file, in which format, and where it goes."""
+"""What `tokenize`, `detokenize` and `retokenize` share: which file, in which format, where it goes, and
+what is said in the end."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ from typing import Any, BinaryIO, TypeVar, cast
 import click
 
 from tvault.cli.invocation import api_key_file_option, open_vault, tidied_up_when_ended
+from tvault.cli.output import NOT_FOUND, say
 from tvault.cli.progress import Progress
 from tvault.client.files import DEFAULT_JOBS, SUFFIXES, Format, Job, Summary
 from tvault.client.records import DEFAULT_RECORDS, Cut
@@ -86,7 +88,7 @@ def convert(ctx: click.Context, conversion: Conversion, wish: Wish, new_mode: in
         is_in_the_way = _is_stdout(wish.output) and sys.stdout.isatty()
         with (
             Progress(source, is_in_the_way=is_in_the_way) as progress,
-            _target(wish.output, new_mode) as target,
+            output_file(wish.output, new_mode) as target,
         ):
             job = Job(name, form, Cut(records=wish.batch), wish.jobs, progress)
             return conversion(vault, source, target, job)
@@ -112,17 +114,41 @@ def _is_stdout(output: str | None) -> bool:
 
 
 @contextmanager
-def _target(output: str | None, new_mode: int) -> Iterator[BinaryIO]:
+def output_file(output: str | None, new_mode: int) -> Iterator[BinaryIO]:
+    """Where to write: a file that appears whole or not at all, or stdout for None and '-'."""
     is_stdout = _is_stdout(output)
     place = nullcontext(sys.stdout.buffer) if is_stdout else whole_file(Path(output or ""), new_mode)
+    with writing(None if is_stdout else output), place as target:
+        yield cast("BinaryIO", target)
+
+
+@contextmanager
+def writing(file: str | None) -> Iterator[None]:
+    """Tell of an `OSError` as one in writing to this file, or to stdout.  That nobody reads stdout any
+    more is told elsewhere."""
     try:
-        with place as target:
-            yield cast("BinaryIO", target)
+        yield
     except OSError as error:
-        if is_stdout and error.errno == errno.EPIPE:
+        if file is None and error.errno == errno.EPIPE:
             raise
-        name = "stdout" if is_stdout else output
-        raise VaultError("internal", f"cannot write {name}: {error.strerror or error}") from None
+        why = error.strerror or error
+        raise VaultError("internal", f"cannot write {file or 'stdout'}: {why}") from None
+
+
+def say_epochs(summary: Summary) -> None:
+    """Tell of tokens of several epochs in one file."""
+    if len(summary.epochs) > 1:
+        epochs = ", ".join(str(epoch) for epoch in sorted(summary.epochs))
+        say(f"note: the epoch changed meanwhile: the file holds tokens of epochs {epochs}")
+
+
+def end(ctx: click.Context, summary: Summary) -> None:
+    """Tell of tokens that were not found, and exit accordingly."""
+    if summary.not_found:
+        places = "; ".join(summary.missing)
+        more = "; …" if summary.has_more else ""
+        say(f"tvault: not found, left as they were: {summary.not_found} ({places}{more})")
+        ctx.exit(NOT_FOUND)
 
 
 def _format(wish: Wish, source: BinaryIO) -> Format:

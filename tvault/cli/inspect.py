@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from tvault.cli.invocation import VaultCommand, json_option, read_config
+from tvault.cli.invocation import VaultCommand, json_option, read_config, trusted_ca
 from tvault.cli.output import print_json, print_table
-from tvault.client.vault import peer_status
+from tvault.client.nodes import peer_status
 from tvault.config import Config, NodeConfig, read_keys
 from tvault.errors import VaultError
 from tvault.model.keys import derive
@@ -44,19 +44,24 @@ def command(ctx: click.Context, as_json: bool) -> None:
         raise VaultError("unreachable", "no node answered")
 
 
-def _statuses(config: Config) -> list[tuple[NodeConfig, dict[str, Any] | None]]:
-    """Each node with what it says of itself, all asked at once."""
+def _statuses(config: Config) -> list[tuple[NodeConfig, dict[str, Any]]]:
+    """Each node with what it says of itself, nothing when it is down; all asked at once."""
+    ca = trusted_ca(config)
     credential = derive(read_keys(config, os.environ).cluster, "peer").hex()
 
-    def ask(node: NodeConfig) -> dict[str, Any] | None:
-        return peer_status(node.peer.url, credential, ANSWER_SECONDS)
+    def ask(node: NodeConfig) -> dict[str, Any]:
+        try:
+            return peer_status(node.peer.url, credential, ANSWER_SECONDS, ca) or {}
+        except VaultError as error:
+            if error.code != "unreachable":
+                raise
+            return {"trouble": error.detail}
 
     with ThreadPoolExecutor(len(config.nodes)) as pool:
         return list(zip(config.nodes, pool.map(ask, config.nodes), strict=True))
 
 
-def _described(node: NodeConfig, status: dict[str, Any] | None) -> dict[str, Any]:
-    known = status or {}
+def _described(node: NodeConfig, known: dict[str, Any]) -> dict[str, Any]:
     journal = known.get("journal")
     journal = journal if isinstance(journal, dict) else {}
     return {
@@ -67,7 +72,7 @@ def _described(node: NodeConfig, status: dict[str, Any] | None) -> dict[str, Any
         "committed": journal.get("committed"),
         "digest": journal.get("digest"),
         "lag": None,
-        "health": "down" if status is None else known.get("health"),
+        "health": known.get("health", "down"),
         "trouble": known.get("trouble"),
         "chain": known.get("chain"),
         "ensemble": known.get("ensemble"),

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from tvault.client.routing import urls_in
 from tvault.client.vault import Vault
 from tvault.config import Config, load
 from tvault.errors import VaultError
@@ -92,13 +93,20 @@ def read_config(ctx: click.Context) -> Config:
 def open_vault(ctx: click.Context, api_key_file: str | None, connections: int = 4) -> Vault:
     """The vault at `TVAULT_URL`, or at the nodes of the configuration, as the owner of the API key."""
     api_key = _api_key(api_key_file)
-    return Vault(_urls(ctx), api_key, connections=connections)
+    urls = urls_in(os.environ.get("TVAULT_URL", ""))
+    if urls:
+        return Vault(urls, api_key, ca=trusted_ca(None), connections=connections)
+    config = read_config(ctx)
+    urls = [node.api.url for node in config.nodes]
+    return Vault(urls, api_key, ca=trusted_ca(config), connections=connections)
 
 
-def _urls(ctx: click.Context) -> list[str]:
-    named = os.environ.get("TVAULT_URL", "")
-    urls = [url.strip() for url in named.split(",") if url.strip()]
-    return urls or [node.api.url for node in read_config(ctx).nodes]
+def trusted_ca(config: Config | None) -> Path | None:
+    """The file of the CAs to trust: of `TVAULT_CA`, else of the configuration; None for the system's."""
+    named = os.environ.get("TVAULT_CA")
+    if named:
+        return Path(named)
+    return None if config is None else config.tls.ca
 
 
 def _api_key(file: str | None) -> str:

@@ -20,10 +20,15 @@ from tvault.errors import Code, VaultError
 COMMANDS = {
     "init": ("tvault.cli.init", "Make the folder of a new cluster: keys, configuration, API keys."),
     "key": ("tvault.cli.key", "Make API keys."),
-    "serve": ("tvault.cli.serve", "Run one node in the foreground; SIGTERM ends it cleanly."),
+    "serve": (
+        "tvault.cli.serve",
+        "Run one node in the foreground, or a gateway; SIGTERM ends it cleanly.",
+    ),
     "up": ("tvault.cli.up", "Run every node of tvault.toml on this machine."),
     "tokenize": ("tvault.cli.tokenize", "Put tokens in the place of values in a file."),
     "detokenize": ("tvault.cli.detokenize", "Put values in the place of tokens in a file."),
+    "retokenize": ("tvault.cli.retokenize", "Bring old tokens in a file to the active epoch."),
+    "lookup": ("tvault.cli.lookup", "Show the tokens that values have; make none."),
     "rotate-epoch": ("tvault.cli.rotate_epoch", "Begin a new epoch: other tokens from now on."),
     "recover": (
         "tvault.cli.recover",
@@ -33,7 +38,7 @@ COMMANDS = {
 }
 """Each command's module, imported when the command is used, and its line of help."""
 
-DONE, FAILED, USAGE, NOT_FOUND, NO_ANSWER = range(5)
+DONE, FAILED, USAGE, NO_ANSWER = 0, 1, 2, 4
 INTERRUPTED = 130
 BY_SIGNAL = 128
 """A signal that ends a command gives this and its number as exit code."""

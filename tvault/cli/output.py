@@ -7,6 +7,9 @@ from collections.abc import Sequence
 
 import click
 
+NOT_FOUND = 3
+"""The exit code of a command that has done what it could, but did not find everything."""
+
 
 def print_json(document: object) -> None:
     """One JSON document on stdout."""

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tvault.client.vault import node_health
+from tvault.client.nodes import node_health
 from tvault.config import NodeConfig
 
 
@@ -16,9 +16,10 @@ class NodeProcess:
     the process that started it, and with a pipe as stdin so that it ends when that process does.
     """
 
-    def __init__(self, config: Path, node: NodeConfig) -> None:
+    def __init__(self, config: Path, node: NodeConfig, ca: Path | None) -> None:
         self.id = node.id
         self.url = node.api.url
+        self._ca = ca
         self.is_up = False
         self.ending = ""
         command = [sys.executable, "-m", "tvault", "serve", "--node", node.id, "--config", str(config)]
@@ -38,8 +39,9 @@ class NodeProcess:
         return True
 
     def has_just_come_up(self, timeout_s: float) -> bool:
-        """Whether it answers, and did not at the last look."""
-        if self.is_up or self.ending or node_health(self.url, timeout_s) is None:
+        """Whether it answers, and did not at the last look.  Raises `VaultError` (`unreachable`) when it
+        does not show that it is the node."""
+        if self.is_up or self.ending or node_health(self.url, timeout_s, self._ca) is None:
             return False
         self.is_up = True
         return True

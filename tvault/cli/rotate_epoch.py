@@ -20,8 +20,7 @@ def command(ctx: click.Context, to: int | None, api_key_file: str | None, as_jso
     With --to the command can be given again without rotating twice.
     """
     with open_vault(ctx, api_key_file) as vault:
-        target = vault.epoch() + 1 if to is None else to
-        rotated = vault.rotate_epoch(target)
+        rotated = vault.rotate_epoch(to)
     if as_json:
         print_json({"epoch": rotated.epoch, "rotated": rotated.rotated})
     else:

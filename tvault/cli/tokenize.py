@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import click
 
-from tvault.cli.convert import Wish, convert, file_options
+from tvault.cli.convert import Wish, convert, file_options, say_epochs
 from tvault.cli.invocation import VaultCommand
-from tvault.cli.output import say
 from tvault.client.files import tokenize_file
 
 
@@ -20,7 +19,4 @@ def command(ctx: click.Context, /, **wish: str | int | None) -> None:
     The values of the fields that tvault.toml of the cluster names become tokens. Nothing is written
     to OUT unless every record can be.
     """
-    summary = convert(ctx, tokenize_file, Wish(**wish), 0o666)  # type: ignore[arg-type]
-    if len(summary.epochs) > 1:
-        epochs = ", ".join(str(epoch) for epoch in sorted(summary.epochs))
-        say(f"note: the epoch changed meanwhile: the file holds tokens of epochs {epochs}")
+    say_epochs(convert(ctx, tokenize_file, Wish(**wish), 0o666))  # type: ignore[arg-type]

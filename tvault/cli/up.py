@@ -9,7 +9,7 @@ from types import FrameType
 
 import click
 
-from tvault.cli.invocation import VaultCommand, read_config
+from tvault.cli.invocation import VaultCommand, read_config, trusted_ca
 from tvault.cli.output import say
 from tvault.cli.processes import NodeProcess
 from tvault.config import Config, read_keys
@@ -42,9 +42,10 @@ def command(ctx: click.Context) -> None:
 def _run(config: Config, stop: threading.Event) -> int:
     """0 when told to stop, 1 when a node could not start or none is left."""
     nodes: list[NodeProcess] = []
+    ca = trusted_ca(config)
     try:
         for node in config.nodes:
-            nodes.append(NodeProcess(config.path, node))  # noqa: PERF401 - those started must be ended
+            nodes.append(NodeProcess(config.path, node, ca))  # noqa: PERF401 - those started must be ended
         while not stop.wait(LOOK_SECONDS):
             if not _look(nodes):
                 return 1

@@ -2,20 +2,22 @@
 
 Memory does not grow with the file: at most `2 * jobs` batches are in hand, and of large records fewer.
 The batches of one file may get tokens of different epochs when the owner's epoch is rotated meanwhile;
-all of them can be turned back.
+all of them can be turned back, and brought to one epoch later.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import BinaryIO, Literal
 
 from tvault.client.json_document import json_batches
 from tvault.client.jsonl import jsonl_batches
 from tvault.client.records import Batch, Cut
+from tvault.client.renewing import renewed_records
 from tvault.client.sending import MOST_NAMED, Convert, Converted, Sender
 from tvault.client.vault import Vault
 from tvault.errors import VaultError
@@ -56,12 +58,13 @@ class Job:
 @dataclass
 class Summary:
     """What became of a file: its records, the epochs of the tokens that were made, the places where a
-    token was not found (all counted, the first few named)."""
+    token was not found (all counted, the first few named, and whether there are more)."""
 
     records: int = 0
     epochs: set[int] = field(default_factory=set)
     not_found: int = 0
     missing: list[str] = field(default_factory=list)
+    has_more: bool = False
 
 
 def tokenize_file(vault: Vault, source: BinaryIO, target: BinaryIO, job: Job) -> Summary:
@@ -72,7 +75,7 @@ def tokenize_file(vault: Vault, source: BinaryIO, target: BinaryIO, job: Job) ->
     """
 
     def convert(records: Sequence[bytes]) -> Converted:
-        answer = vault.tokenize_records(records)
+        answer = vault.tokenize_json(records)
         return Converted([*answer.records], frozenset({answer.epoch}))
 
     return _run(convert, source, target, job)
@@ -83,17 +86,42 @@ def detokenize_file(vault: Vault, source: BinaryIO, target: BinaryIO, job: Job) 
     counted.  Raises as `tokenize_file` does."""
 
     def convert(records: Sequence[bytes]) -> Converted:
-        answer = vault.detokenize_records(records)
+        answer = vault.detokenize_json(records)
         return Converted([*answer.records], missing=tuple(answer.not_found))
 
     return _run(convert, source, target, job)
 
 
-def _run(convert: Convert, source: BinaryIO, target: BinaryIO, job: Job) -> Summary:
+def _forget(changed: Mapping[bytes, bytes]) -> None:
+    """For those who do not ask."""
+
+
+def retokenize_file(
+    vault: Vault,
+    source: BinaryIO,
+    target: BinaryIO,
+    job: Job,
+    note: Callable[[Mapping[bytes, bytes]], None] = _forget,
+) -> Summary:
+    """Write `source` to `target` with tokens of the active epoch in the place of older ones, wherever
+    they stand; those not found stay and are counted.  `note` is told, in this thread, which token became
+    which other one: an old one may come again.  Raises as `tokenize_file` does, and what `note` raises.
+    """
+    return _run(partial(renewed_records, vault), source, target, job, note)
+
+
+def _run(
+    convert: Convert,
+    source: BinaryIO,
+    target: BinaryIO,
+    job: Job,
+    note: Callable[[Mapping[bytes, bytes]], None] = _forget,
+) -> Summary:
     summary = Summary()
     sender = Sender(convert, job.name, job.cut)
     for batch, answer in _in_order(_read(source, job, sender.cut), sender, job.jobs):
         target.write(batch.filled(answer.records))
+        note(answer.changed)
         _count(summary, batch, answer)
         job.progress(batch.end, summary.records)
     target.flush()
@@ -145,6 +173,14 @@ def _count(summary: Summary, batch: Batch, answer: Converted) -> None:
     summary.records += len(answer.records)
     summary.epochs |= answer.epochs
     summary.not_found += len(answer.missing)
-    for missing in answer.missing[: MOST_NAMED - len(summary.missing)]:
-        place = batch.places[missing.record]
-        summary.missing.append(f"{batch.unit} {place}, field {missing.field}")
+    for missing in answer.missing:
+        if summary.has_more:
+            break
+        where = f", field {missing.field}" if missing.field else ""
+        name = f"{batch.unit} {batch.places[missing.record]}{where}"
+        if name in summary.missing:
+            continue
+        if len(summary.missing) < MOST_NAMED:
+            summary.missing.append(name)
+        else:
+            summary.has_more = True

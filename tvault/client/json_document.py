@@ -79,7 +79,7 @@ def _alike(window: _Window, between: bytes, before: bytes, number: int, cut: Cut
     same text between them, and the same first key.  Where that ends is no matter: they are found much
     quicker than one by one, and the rest is found so.
     """
-    first_key = before[: before.find(b":") + 1]
+    first_key = before[: before.find(b":") + 1] or b"{"  # an empty object has none
     while records := window.run(between, first_key, cut.bytes):
         while records:
             most = cut.records  # another thread may change it

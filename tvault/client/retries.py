@@ -1,28 +1,43 @@
 """One call, asked of node after node until one answers or the time is up.
 
-Every call is safe to ask again: tokens are the same whenever they are made, and a rotation names the
-epoch it leads to.  So a call moves on when a node cannot be reached, breaks off, or answers 503.  Any
-other refusal is the same on every node and is raised at once.
+Every call is safe to ask again, even when an earlier asking was carried out and only its answer was
+lost: tokens are the same whenever they are made, a rotation names the epoch it leads to, and the others
+change nothing.  So a call moves on when a node cannot be reached, breaks off, answers 503, or sends what
+no node sends.  Any other refusal is the same on every node and is raised at once.
 """
 
 from __future__ import annotations
 
 import random
+import secrets
+import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, TypeVar
 
 import requests
+import urllib3
+from urllib3.exceptions import NewConnectionError
 
+from tvault.client.connections import StaleConnectionError
 from tvault.client.routing import Nodes
 from tvault.errors import VaultError
-from tvault.wire import JSON_TYPE, error_from_problem
+from tvault.trust import UNTRUSTED, causes, distrust
+from tvault.wire import JSON_TYPE, PROBLEM_TYPE, REQUEST_ID, error_from_problem
 
-CONNECT_SECONDS = 3.0
+T = TypeVar("T")
+
 ANSWER_SECONDS = 8.0
-"""How long one node may take to answer before another one is asked.  A node that works answers sooner,
-with 503 at the latest: what is silent for longer stands still."""
+"""How long one node may take for all of an exchange before another one is asked.  A node that works
+answers sooner, with 503 at the latest: what takes longer stands still."""
+
+LEAST_SECONDS = 0.001
+"""No node is asked when less than that is left."""
+
+MOST_ANSWER_BYTES = 256 * 1024 * 1024
+"""The longest answer that is read: sixteen times the longest body that a node takes by default."""
 
 READ_BYTES = 1024 * 1024
 """How much of an answer is read at a time."""
@@ -37,22 +52,20 @@ ask for: while a chain forms anew all of them refuse, and it is there again a mo
 
 _MOVE_ON = {502, 503, 504}
 
-Unreached = (
-    requests.exceptions.ConnectionError,
-    requests.exceptions.Timeout,
-    requests.exceptions.ChunkedEncodingError,
-)
-"""What `requests` raises when a node is not there, or breaks off its answer."""
+_TIMEOUTS = (TimeoutError, urllib3.exceptions.TimeoutError)
+
+NO_NODE = "it does not answer as a tvault node does"
+BROKE_OFF = "the connection broke off"
+NAME_THE_CA = "name its CA with ca=, TVAULT_CA, or 'ca' in [tls] of tvault.toml"
 
 
 @dataclass
 class Patience:
-    """How long a call may take and how it waits; clock, dice and waiting can be given by a test.
+    """How calls wait; clock, dice and waiting can be given by a test.
 
     `wait(seconds)` returns true when the wait was ended early because the caller gave up.
     """
 
-    deadline_s: float = 60.0
     clock: Callable[[], float] = time.monotonic
     dice: Callable[[], float] = random.random
     given_up: threading.Event = field(default_factory=threading.Event)
@@ -63,12 +76,42 @@ class Patience:
 
 
 @dataclass(frozen=True)
-class Call:
-    """A call as it goes over the wire."""
+class Call(Generic[T]):
+    """A call as it goes over the wire, and how its answer is read.
+
+    `read(body)` raises `ValueError` for what is no answer to this call.  A call that `is_asked_once`
+    goes to each node once at most.
+    """
 
     method: str
     path: str
-    body: bytes | None = None
+    read: Callable[[bytes], T] = field(repr=False)
+    body: bytes | None = field(default=None, repr=False)
+    is_asked_once: bool = False
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """Why a node gave no answer."""
+
+    why: str
+    is_silent: bool = False
+    is_lasting: bool = False
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    """A problem document."""
+
+    error: VaultError
+    retry_after: float
+
+
+@dataclass(frozen=True)
+class _Answer(Generic[T]):
+    """What was asked for."""
+
+    document: T = field(repr=False)
 
 
 class Caller:
@@ -80,67 +123,100 @@ class Caller:
         self._patience = patience
         self._known: dict[tuple[str, str], requests.PreparedRequest] = {}
 
-    def ask(self, call: Call) -> bytes:
-        """The body of the first answer 200.
+    def close(self) -> None:
+        """End all connections."""
+        self._session.close()
+
+    def ask(self, call: Call[T], deadline_s: float) -> T:
+        """What the first answer 200 says.
 
         Raises `VaultError` with the server's refusal; when the time is up, the last 503, or
-        `unreachable` if no node was even reached.
+        `unreachable` if no node was even reached, or none of them can be taken for one.  All askings
+        bear one `Request-Id`, which is the error's `request_id`.
         """
+        request_id = secrets.token_hex(8)
+        try:
+            answer = self._persist(call, deadline_s, request_id)
+        except VaultError as error:
+            refusal = replace(error, request_id=request_id)
+        else:
+            return answer
+        raise refusal
+
+    def _persist(self, call: Call[T], deadline_s: float, request_id: str) -> T:
         patience = self._patience
-        end = patience.clock() + patience.deadline_s
-        failures: dict[str, str] = {}
-        refusal: VaultError | None = None
+        end = patience.clock() + deadline_s
+        round_ = _Round()
         pause = FIRST_PAUSE_SECONDS
         hasty_rounds = HASTY_ROUNDS
         while True:
-            asked_to_wait = 0.0
-            is_overloaded = False
-            for url in self._nodes.in_turn():
+            round_.begin()
+            urls = self._nodes.in_turn()
+            for url in urls:
                 left = end - patience.clock()
-                if left <= 0 or patience.given_up.is_set():
+                if left <= LEAST_SECONDS or patience.given_up.is_set():
                     break
-                try:
-                    answer, body = self._send(url, call, left)
-                except Unreached as error:
-                    self._nodes.failed(url, is_silent=isinstance(error, requests.exceptions.Timeout))
-                    failures[url] = _why(error)
-                    continue
-                if answer.status_code == 200:
+                outcome = self._exchange(url, call, left, request_id)
+                if isinstance(outcome, _Answer):
                     self._nodes.answered(url)
-                    return body
-                refusal = error_from_problem(answer.status_code, body)
-                if answer.status_code not in _MOVE_ON:
-                    raise refusal
-                self._nodes.failed(url)
-                asked_to_wait = max(asked_to_wait, _retry_after(answer))
-                is_overloaded |= refusal.code == "overloaded"
+                    return outcome.document
+                self._nodes.failed(url, is_silent=isinstance(outcome, _Failure) and outcome.is_silent)
+                round_.note(url, outcome)
+            if len(round_.lasting) == len(urls):
+                raise _no_node_there(round_.failures)
             left = end - patience.clock()
-            if left <= 0 or patience.given_up.is_set():
-                raise refusal or _unreachable(failures, patience)
+            if left <= LEAST_SECONDS or call.is_asked_once or patience.given_up.is_set():
+                raise round_.refusal or _unreachable(round_.failures, patience, deadline_s)
             # Jitter, so that clients that were refused together do not come back together.
             jittered = pause * (0.5 + patience.dice() / 2)
-            is_hasty = hasty_rounds > 0 and not is_overloaded
-            longest = HASTY_PAUSE_SECONDS if is_hasty else LONGEST_PAUSE_SECONDS
-            patience.wait(min(left, longest, max(jittered, asked_to_wait)))
+            is_hasty = hasty_rounds > 0 and not round_.is_overloaded
+            longest = HASTY_PAUSE_SECONDS if is_hasty else max(LONGEST_PAUSE_SECONDS, round_.retry_after)
+            patience.wait(min(left, longest, max(jittered, round_.retry_after)))
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             hasty_rounds -= 1
 
-    def _send(self, url: str, call: Call, left: float) -> tuple[requests.Response, bytes]:
+    def _exchange(
+        self, url: str, call: Call[T], left: float, request_id: str
+    ) -> _Answer[T] | _Refusal | _Failure:
+        """One asking of one node.  Raises only the refusals that every node would give."""
+        while True:
+            try:
+                answer, body = self._send(url, call, min(ANSWER_SECONDS, left), request_id)
+                break
+            except (
+                requests.exceptions.RequestException,
+                urllib3.exceptions.HTTPError,
+                OSError,
+            ) as error:
+                failure = _failure(error)
+            if failure is not None:
+                return failure
+        return _judged(call, answer, body, request_id)
+
+    def _send(
+        self, url: str, call: Call[T], seconds: float, request_id: str
+    ) -> tuple[requests.Response, bytes | None]:
+        """The answer and its body; without one when it is longer than any answer is."""
         request = self._prepared(call, url).copy()
+        request.headers[REQUEST_ID] = request_id
         if call.body is not None:
             request.body = call.body
             request.headers["Content-Length"] = str(len(call.body))
-        answer = self._session.send(
-            request,
-            timeout=(min(CONNECT_SECONDS, left), min(ANSWER_SECONDS, left)),
-            allow_redirects=False,
-            proxies={},
-            stream=True,
-        )
-        # As `answer.content`, which reads a long answer in small pieces.
-        return answer, b"".join(answer.iter_content(READ_BYTES))
+        # The adapter itself: a session would follow the body of a redirect without end.
+        adapter = self._session.get_adapter(url)
+        limit: Any = urllib3.Timeout(total=seconds, connect=seconds)
+        answer = adapter.send(request, timeout=limit, proxies={}, stream=True)
+        pieces: list[bytes] = []
+        size = 0
+        for piece in answer.raw.stream(READ_BYTES, decode_content=False):
+            pieces.append(piece)
+            size += len(piece)
+            if size > MOST_ANSWER_BYTES:
+                answer.close()
+                return answer, None
+        return answer, b"".join(pieces)
 
-    def _prepared(self, call: Call, url: str) -> requests.PreparedRequest:
+    def _prepared(self, call: Call[T], url: str) -> requests.PreparedRequest:
         """The call without its body, ready to be sent: to prepare it costs as much as to send it."""
         known = self._known.get((url, call.path))
         if known is None:
@@ -150,24 +226,91 @@ class Caller:
         return known
 
 
+class _Round:
+    """What the nodes said when each was asked once, and what they said last in all rounds."""
+
+    def __init__(self) -> None:
+        self.refusal: VaultError | None = None
+        self.failures: dict[str, str] = {}
+        self.begin()
+
+    def begin(self) -> None:
+        self.retry_after = 0.0
+        self.is_overloaded = False
+        self.lasting: set[str] = set()
+
+    def note(self, url: str, outcome: _Refusal | _Failure) -> None:
+        if isinstance(outcome, _Failure):
+            self.failures[url] = outcome.why
+            if outcome.is_lasting:
+                self.lasting.add(url)
+            return
+        self.refusal = outcome.error
+        self.retry_after = max(self.retry_after, outcome.retry_after)
+        self.is_overloaded |= outcome.error.code == "overloaded"
+
+
+def untrusted(url: str, why: str) -> VaultError:
+    """The refusal to talk to a node that does not show who it is; `why` as `trust.distrust` says it."""
+    return _no_node_there({url: why})
+
+
+def _judged(
+    call: Call[T], answer: requests.Response, body: bytes | None, request_id: str
+) -> _Answer[T] | _Refusal | _Failure:
+    status = answer.status_code
+    kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if body is None:
+        return _Failure(f"{NO_NODE}: an answer without end", is_lasting=True)
+    if status in _MOVE_ON:
+        return _Refusal(error_from_problem(status, body), _retry_after(answer))
+    if status != 200 and kind == PROBLEM_TYPE:
+        raise error_from_problem(status, body)
+    if status != 200 or kind != JSON_TYPE:
+        return _Failure(f"{NO_NODE}: HTTP status {status}, {kind[:60] or 'no type'}", is_lasting=True)
+    # An answer to another request: a proxy has mixed them up.
+    if answer.headers.get(REQUEST_ID) != request_id:
+        return _Failure(f"{NO_NODE}: another Request-Id", is_lasting=True)
+    try:
+        return _Answer(call.read(body))
+    except (ValueError, RecursionError, VaultError):
+        return _Failure(f"{NO_NODE}: another document", is_lasting=True)
+
+
+def _failure(error: Exception) -> _Failure | None:
+    """What went wrong; None when only a connection had gone stale, which says nothing of the node."""
+    chain = list(causes(error))
+    if any(isinstance(each, StaleConnectionError) for each in chain):
+        return None
+    distrusted = distrust(error)
+    if distrusted is not None:
+        return _Failure(distrusted, is_lasting=True)
+    if any(isinstance(each, ConnectionRefusedError) for each in chain):
+        return _Failure("connection refused")
+    if any(isinstance(each, socket.gaierror) for each in chain):
+        return _Failure("unknown host")
+    # A connection that cannot be made counts as a timeout there, whatever the reason.
+    if any(isinstance(each, _TIMEOUTS) and not isinstance(each, NewConnectionError) for each in chain):
+        return _Failure("no answer in time", is_silent=True)
+    return _Failure(BROKE_OFF)
+
+
 def _retry_after(answer: requests.Response) -> float:
     text = answer.headers.get("Retry-After", "")
     return float(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0.0
 
 
-def _why(error: requests.exceptions.RequestException) -> str:
-    if isinstance(error, requests.exceptions.Timeout):
-        return "no answer in time"
-    reason = str(error)
-    if "refused" in reason:
-        return "connection refused"
-    if "resolve" in reason or "Name or service" in reason:
-        return "unknown host"
-    return "the connection broke off"
+def _no_node_there(failures: dict[str, str]) -> VaultError:
+    is_untrusted = any(why.startswith(UNTRUSTED) for why in failures.values())
+    hint = f"; {NAME_THE_CA}" if is_untrusted else ""
+    return VaultError("unreachable", f"no node can be used: {_told(failures)}{hint}")
 
 
-def _unreachable(failures: dict[str, str], patience: Patience) -> VaultError:
+def _unreachable(failures: dict[str, str], patience: Patience, deadline_s: float) -> VaultError:
     if patience.given_up.is_set():
         return VaultError("unreachable", "the call was given up")
-    told = ", ".join(f"{url} ({why})" for url, why in failures.items())
-    return VaultError("unreachable", f"no node answered within {patience.deadline_s:g} s: {told}")
+    return VaultError("unreachable", f"no node answered within {deadline_s:g} s: {_told(failures)}")
+
+
+def _told(failures: dict[str, str]) -> str:
+    return ", ".join(f"{url} ({why})" for url, why in failures.items())

@@ -6,6 +6,9 @@ import threading
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
+from requests.exceptions import RequestException
+from requests.models import PreparedRequest
+
 from tvault.errors import VaultError
 
 REST_SECONDS = 2.0
@@ -25,7 +28,8 @@ def checked_url(url: str) -> str:
     try:
         parts = urlsplit(text)
         good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
+        PreparedRequest().prepare_url(text, None)
+    except (ValueError, RequestException):
         good = False
         parts = urlsplit("")
     if "@" in text:
@@ -33,6 +37,11 @@ def checked_url(url: str) -> str:
     if not good or parts.query or parts.fragment:
         raise VaultError("usage", f"{text!r} is no URL of a node, such as http://127.0.0.1:7101")
     return text
+
+
+def urls_in(text: str) -> list[str]:
+    """The URLs in a text such as that of `TVAULT_URL`: one, or several with commas between them."""
+    return [url.strip() for url in text.split(",") if url.strip()]
 
 
 class Nodes:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+from tvault.client.answers import MissingField
 from tvault.client.records import Batch, Cut, Text
-from tvault.client.vault import MissingField
 from tvault.errors import FieldError, VaultError
 from tvault.wire import Limits
 
@@ -40,11 +40,12 @@ REASONS = {
 
 @dataclass(frozen=True, repr=False)
 class Converted:
-    """Records as they came back for a run of records."""
+    """Records as they came back for a run of records; which old token became which new one."""
 
     records: list[Text]
     epochs: frozenset[int] = frozenset()
     missing: tuple[MissingField, ...] = ()
+    changed: Mapping[bytes, bytes] = field(default_factory=dict)
 
 
 Convert = Callable[[Sequence[bytes]], Converted]
@@ -73,12 +74,10 @@ class Sender:
             try:
                 answer = self._convert(records)
             except VaultError as error:
-                if error.code != "too_large" or len(records) < 2:
+                if not is_too_much(error) or len(records) < 2:
                     raise self._placed(error, batch, first, first + len(records)) from None
                 self._shorten(len(records) // 2)
                 continue
-            if len(answer.records) != len(records):
-                raise VaultError("internal", "the answer holds another number of records")
             self._learn_from(records, answer)
             whole = _joined(whole, answer)
         return whole
@@ -99,29 +98,46 @@ class Sender:
 
     def _placed(self, error: VaultError, batch: Batch, first: int, end: int) -> VaultError:
         """The refusal with lines of the file in the place of positions in the request."""
-        if error.code == "too_large":
+        if is_too_much(error):
             return replace(
                 error, detail=f"{self._name} {batch.unit} {batch.places[first]}: {error.detail}"
             )
-        if error.code not in {"invalid_value", "malformed"}:
+        if error.code not in {"invalid_value", "malformed", "too_large"}:
             return error
         if not error.errors:
             places = f"{batch.unit}s {batch.places[first]} to {batch.places[end - 1]}"
             return replace(error, detail=f"{self._name} {places}: {error.detail}")
-        named = [self._named(entry, batch, first) for entry in error.errors[:MOST_NAMED]]
-        more = len(error.errors) - len(named)
-        ending = f"; and {more} more" if more else ""
-        return replace(error, detail=f"{self._name} {'; '.join(named)}{ending}")
+        told = with_places(error, lambda position: _place(batch, first + position))
+        return replace(told, detail=f"{self._name} {told.detail}")
 
-    def _named(self, entry: FieldError, batch: Batch, first: int) -> str:
-        position = first + entry.index
-        place = batch.places[position] if position < len(batch.places) else "?"
-        reason = REASONS.get(entry.code, entry.code)
-        where = f", field {entry.field}" if entry.field else ""
-        return f"{batch.unit} {place}{where}: {reason}"
+
+def is_too_much(error: VaultError) -> bool:
+    """Whether the request as a whole was over a limit, not a single value of it."""
+    return error.code == "too_large" and not error.errors
+
+
+def _place(batch: Batch, position: int) -> str:
+    return f"{batch.unit} {batch.places[position] if position < len(batch.places) else '?'}"
+
+
+def with_places(error: VaultError, place: Callable[[int], str]) -> VaultError:
+    """The refusal with the first few of its `errors` told, and the place of each instead of its position
+    in the request."""
+    named = [_told(entry, place) for entry in error.errors[:MOST_NAMED]]
+    if not named:
+        return error
+    more = len(error.errors) - len(named)
+    ending = f"; and {more} more" if more else ""
+    return replace(error, detail=f"{'; '.join(named)}{ending}")
+
+
+def _told(entry: FieldError, place: Callable[[int], str]) -> str:
+    where = f", field {entry.field}" if entry.field else ""
+    return f"{place(entry.index)}{where}: {REASONS.get(entry.code, entry.code)}"
 
 
 def _joined(one: Converted, two: Converted) -> Converted:
     shift = len(one.records)
     moved = tuple(MissingField(missing.record + shift, missing.field) for missing in two.missing)
-    return Converted(one.records + two.records, one.epochs | two.epochs, one.missing + moved)
+    changed = {**one.changed, **two.changed}
+    return Converted(one.records + two.records, one.epochs | two.epochs, one.missing + moved, changed)

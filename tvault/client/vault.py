@@ -2,81 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
-import requests
-from requests.adapters import HTTPAdapter
 
 from tvault import wire
+from tvault.client.answers import (
+    Detokenized,
+    DetokenizedJson,
+    DetokenizedRecords,
+    Retokenized,
+    Rotated,
+    Status,
+    Tokenized,
+    TokenizedJson,
+    TokenizedRecords,
+    Value,
+)
+from tvault.client.reading import reader
 from tvault.client.retries import Call, Caller, Patience
-from tvault.client.routing import Nodes
+from tvault.client.routing import Nodes, urls_in
+from tvault.client.sessions import open_session
 from tvault.errors import VaultError
 
 T = TypeVar("T")
 V = TypeVar("V", bound="Vault")
-Value = str | int | float | bool
+
+DEADLINE_SECONDS = 60.0
+
+_VALUE_TYPES: frozenset[type] = frozenset({str, int, float, bool, type(None)})
+_TOKEN_TYPES: frozenset[type] = frozenset({str, type(None)})
 
 
-class Tokenized(msgspec.Struct, frozen=True):
-    """Tokens in the order of the values; null stays null."""
-
-    epoch: int
-    tokens: list[str | None]
-
-
-class TokenizedRecords(msgspec.Struct, frozen=True):
-    """Records in the order given, each as the JSON text that the server sent."""
-
-    epoch: int
-    records: list[msgspec.Raw]
-
-
-class Detokenized(msgspec.Struct, frozen=True):
-    """Values in the order of the tokens; null at the positions in `not_found`."""
-
-    values: list[Any]
-    not_found: list[int]
-
-
-class MissingField(msgspec.Struct, frozen=True):
-    """Where a token was not found: the record's position and the field's path."""
-
-    record: int
-    field: str
-
-
-class DetokenizedRecords(msgspec.Struct, frozen=True):
-    """Records in the order given, each as JSON text; what was not found is left as it was."""
-
-    records: list[msgspec.Raw]
-    not_found: list[MissingField]
-
-
-class Rotated(msgspec.Struct, frozen=True):
-    """The active epoch, and whether this call made it so."""
-
-    epoch: int
-    rotated: bool
-
-
-class _Value(msgspec.Struct):
+class _One(msgspec.Struct):
     value: Any
+
+
+class _Known(msgspec.Struct):
+    tokens: list[dict[int, str]]
 
 
 class _Epoch(msgspec.Struct):
     epoch: int
 
 
+class _Health(msgspec.Struct):
+    status: str
+
+
 class Vault:
     """A vault reached over HTTP through any of its nodes, as the owner of `api_key`.
 
-    A call goes from node to node until one answers, for at most `deadline_s` seconds, and can always
-    be made again.  It raises `VaultError`: the server's refusal as it is, `unavailable` or
-    `overloaded` when the time is up, `unreachable` when no node was reached.  One object may be used
-    by many threads; `connections` of them find a connection of their own kept open.
+    A call goes from node to node until one answers, for at most `deadline_s` seconds, and each method
+    takes a `deadline_s` of its own.  What fails raises `VaultError`: the server's refusal as it is,
+    `unavailable` or `overloaded` when the time is up, `unreachable` when no node was reached.  Nodes
+    with an `https` URL must show a certificate from `ca`, a PEM file, or from a CA of the system.
+
+    One object may be used by many threads; up to `connections` of them find a connection to each node
+    kept open.  A process that was forked off opens its own.
     """
 
     def __init__(
@@ -84,16 +74,44 @@ class Vault:
         urls: Sequence[str],
         api_key: str,
         *,
-        deadline_s: float = 60.0,
+        ca: str | Path | None = None,
+        deadline_s: float = DEADLINE_SECONDS,
         connections: int = 8,
         patience: Patience | None = None,
     ) -> None:
         if not api_key or not api_key.isascii() or not api_key.isprintable() or " " in api_key:
             raise VaultError("usage", "the API key is empty or holds characters that no API key has")
-        self._patience = patience or Patience(deadline_s=deadline_s)
-        self._session = _session(connections)
-        self._session.headers["Authorization"] = f"Bearer {api_key}"
-        self._caller = Caller(Nodes(urls, self._patience.clock), self._session, self._patience)
+        if connections < 1:
+            raise VaultError("usage", "connections is the number of connections to keep, 1 or more")
+        self._patience = patience or Patience()
+        self._deadline_s = _checked_deadline(deadline_s)
+        nodes = [urls] if isinstance(urls, str) else list(urls)
+
+        def open_caller() -> Caller:
+            caller_nodes = Nodes(nodes, self._patience.clock)
+            session = open_session(nodes, connections, ca)
+            session.headers["Authorization"] = f"Bearer {api_key}"
+            return Caller(caller_nodes, session, self._patience)
+
+        self._open_caller: Callable[[], Caller] = open_caller
+        self._callers = [open_caller()]
+        self._process = os.getpid()
+
+    @classmethod
+    def from_env(cls: type[V], *, deadline_s: float = DEADLINE_SECONDS, connections: int = 8) -> V:
+        """The vault that the environment names: `TVAULT_URL` (one URL, or several with commas between
+        them), `TVAULT_API_KEY`, and `TVAULT_CA` if the nodes' CA is none that the system trusts.
+
+        Raises `VaultError` (`usage`) when one is missing.
+        """
+        urls = urls_in(os.environ.get("TVAULT_URL", ""))
+        api_key = os.environ.get("TVAULT_API_KEY", "").strip()
+        if not urls:
+            raise VaultError("usage", "no node is named: set TVAULT_URL")
+        if not api_key:
+            raise VaultError("usage", "no API key: set TVAULT_API_KEY")
+        ca = os.environ.get("TVAULT_CA") or None
+        return cls(urls, api_key, ca=ca, deadline_s=deadline_s, connections=connections)
 
     def __repr__(self) -> str:
         return "Vault(api_key=…)"
@@ -106,102 +124,193 @@ class Vault:
     ) -> None:
         self.close()
 
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled: the API key would go with it, to disks and other machines."""
+        raise TypeError(
+            "a Vault holds an API key and is not pickled: make one there, by Vault.from_env()"
+        )
+
     def close(self) -> None:
         """End all connections; calls that are waiting to try again give up."""
         self._patience.given_up.set()
-        self._session.close()
+        self._caller().close()
 
-    def tokenize_values(self, values: Sequence[Value | None]) -> Tokenized:
-        """The tokens of `values`, all under one epoch."""
-        return self._post(wire.TOKENIZE, wire.encode_json({"values": list(values)}), Tokenized)
+    def tokenize(self, values: Iterable[Value | None], *, deadline_s: float | None = None) -> Tokenized:
+        """The tokens of `values` in their order, all under one epoch; None stays None."""
+        asked = _listed(values, _VALUE_TYPES, "a str, int, float, bool or None")
+        read = reader(Tokenized, "tokens", len(asked))
+        return self._post(wire.TOKENIZE, {"values": asked}, read, deadline_s)
 
-    def tokenize_records(self, records: Sequence[bytes]) -> TokenizedRecords:
-        """The records, each given as the JSON text of one object, with tokens in the configured
-        fields.  The texts are passed on as they are: see `tvault.client.records.checked_record`."""
-        return self._post(wire.TOKENIZE, _records_body(records), TokenizedRecords)
+    def tokenize_records(
+        self, records: Iterable[Mapping[str, Any]], *, deadline_s: float | None = None
+    ) -> TokenizedRecords:
+        """The records with tokens in the configured fields, all under one epoch; the rest stays."""
+        texts = _texts(records)
+        read = reader(TokenizedRecords, "records", len(texts))
+        return self._post(wire.TOKENIZE, texts, read, deadline_s)
 
-    def detokenize_token(self, token: str) -> Value:
-        """The value of `token`.  Raises `VaultError` (`not_found`)."""
-        found: Value = self._post(wire.DETOKENIZE, wire.encode_json({"token": token}), _Value).value
+    def tokenize_json(
+        self, records: Sequence[bytes], *, deadline_s: float | None = None
+    ) -> TokenizedJson:
+        """As `tokenize_records`, each record given and handed back as the JSON text of one object, which
+        costs a third.  The texts are passed on as they are: one that is not exactly one object changes
+        the records around it."""
+        read = reader(TokenizedJson, "records", len(records))
+        return self._post(wire.TOKENIZE, records, read, deadline_s)
+
+    def detokenize(self, token: str, *, deadline_s: float | None = None) -> Value:
+        """The value of one token.  Raises `VaultError` (`not_found`)."""
+        _listed([token], frozenset({str}), "the text of a token")
+        found: Value = self._post(wire.DETOKENIZE, {"token": token}, reader(_One), deadline_s).value
         return found
 
-    def detokenize_tokens(self, tokens: Sequence[str | None]) -> Detokenized:
-        """The values of `tokens`, and where there is none."""
-        return self._post(wire.DETOKENIZE, wire.encode_json({"tokens": list(tokens)}), Detokenized)
+    def detokenize_tokens(
+        self, tokens: Iterable[str | None], *, deadline_s: float | None = None
+    ) -> Detokenized:
+        """The values of `tokens` in their order, and the positions of those that are not found."""
+        asked = _listed(tokens, _TOKEN_TYPES, "the text of a token or None")
+        read = reader(Detokenized, "values", len(asked))
+        return self._post(wire.DETOKENIZE, {"tokens": asked}, read, deadline_s)
 
-    def detokenize_records(self, records: Sequence[bytes]) -> DetokenizedRecords:
-        """The records with values in the configured fields; texts as for `tokenize_records`."""
-        return self._post(wire.DETOKENIZE, _records_body(records), DetokenizedRecords)
+    def detokenize_records(
+        self, records: Iterable[Mapping[str, Any]], *, deadline_s: float | None = None
+    ) -> DetokenizedRecords:
+        """The records with values in the configured fields, and where a token was not found."""
+        texts = _texts(records)
+        read = reader(DetokenizedRecords, "records", len(texts))
+        return self._post(wire.DETOKENIZE, texts, read, deadline_s)
 
-    def epoch(self) -> int:
+    def detokenize_json(
+        self, records: Sequence[bytes], *, deadline_s: float | None = None
+    ) -> DetokenizedJson:
+        """As `detokenize_records`, with texts as `tokenize_json` has them."""
+        read = reader(DetokenizedJson, "records", len(records))
+        return self._post(wire.DETOKENIZE, records, read, deadline_s)
+
+    def lookup(
+        self, values: Iterable[Value | None], *, deadline_s: float | None = None
+    ) -> list[dict[int, str]]:
+        """The tokens that each of `values` has, by epoch; none are made, and None has none."""
+        asked = _listed(values, _VALUE_TYPES, "a str, int, float, bool or None")
+        read = reader(_Known, "tokens", len(asked))
+        return self._post(wire.LOOKUP, {"values": asked}, read, deadline_s).tokens
+
+    def retokenize(
+        self, tokens: Iterable[str | None], *, deadline_s: float | None = None
+    ) -> Retokenized:
+        """The tokens under the active epoch of the values that `tokens` stand for."""
+        asked = _listed(tokens, _TOKEN_TYPES, "the text of a token or None")
+        read = reader(Retokenized, "tokens", len(asked))
+        return self._post(wire.RETOKENIZE, {"tokens": asked}, read, deadline_s)
+
+    def epoch(self, *, deadline_s: float | None = None) -> int:
         """The owner's active epoch."""
-        return self._decoded(self._caller.ask(Call("GET", wire.EPOCH)), _Epoch).epoch
+        return self._get(wire.EPOCH, _Epoch, deadline_s).epoch
 
-    def rotate_epoch(self, to: int) -> Rotated:
-        """Make `to` the active epoch; it is the active one or its successor, else `epoch_conflict`."""
-        return self._post(wire.ROTATE_EPOCH, wire.encode_json({"to": to}), Rotated)
+    def rotate_epoch(self, to: int | None = None, *, deadline_s: float | None = None) -> Rotated:
+        """Make `to` the active epoch: the active one or its successor, else `epoch_conflict`.
 
-    def health(self) -> str:
-        """`ok` or `degraded`, from the first node that can take writes."""
-        document = self._decoded(self._caller.ask(Call("GET", wire.HEALTH)), dict[str, Any])
-        return str(document.get("status"))
+        Without `to` it is the successor of the one that is active when the call begins.
+        """
+        seconds = self._seconds(deadline_s)
+        began = time.monotonic()
+        wanted = self.epoch(deadline_s=seconds) + 1 if to is None else to
+        left = max(0.001, seconds - (time.monotonic() - began))
+        return self._post(wire.ROTATE_EPOCH, {"to": wanted}, reader(Rotated), left)
 
-    def status(self) -> dict[str, Any]:
+    def health(self, *, deadline_s: float | None = None) -> str:
+        """`ok` or `degraded` if a node can take writes now, else `unavailable`.  Each is asked once."""
+        call = Call("GET", wire.HEALTH, reader(_Health), is_asked_once=True)
+        try:
+            return self._ask(call, deadline_s).status
+        except VaultError as error:
+            if error.code != "unavailable":
+                raise
+        return "unavailable"
+
+    def status(self, *, deadline_s: float | None = None) -> Status:
         """What the first node that answers says of itself and its chain."""
-        return self._decoded(self._caller.ask(Call("GET", wire.STATUS_PATH)), dict[str, Any])
+        return self._get(wire.STATUS_PATH, Status, deadline_s)
 
-    def _post(self, path: str, body: bytes, shape: type[T]) -> T:
-        return self._decoded(self._caller.ask(Call("POST", path, body)), shape)
+    def _get(self, path: str, shape: type[T], deadline_s: float | None) -> T:
+        return self._ask(Call("GET", path, reader(shape)), deadline_s)
 
-    def _decoded(self, body: bytes, shape: type[T]) -> T:
-        try:
-            return msgspec.json.decode(body, type=shape)
-        except (ValueError, RecursionError):
-            pass  # a lone surrogate, which only the slow decoder takes, or no answer of ours
-        try:
-            return _decoded_slowly(body, shape)
-        except (VaultError, ValueError):
-            raise VaultError("internal", "the answer is not one of a tvault node") from None
+    def _post(
+        self,
+        path: str,
+        asked: Mapping[str, object] | Sequence[bytes],
+        read: Callable[[bytes], T],
+        deadline_s: float | None,
+    ) -> T:
+        """Post a document, or the texts of records."""
+        if isinstance(asked, Mapping):
+            body = wire.encode_json(asked)
+        else:
+            body = b'{"records":[' + b",".join(asked) + b"]}"
+        return self._ask(Call("POST", path, read, body), deadline_s)
+
+    def _ask(self, call: Call[T], deadline_s: float | None) -> T:
+        return self._caller().ask(call, self._seconds(deadline_s))
+
+    def _seconds(self, deadline_s: float | None) -> float:
+        return self._deadline_s if deadline_s is None else _checked_deadline(deadline_s)
+
+    def _caller(self) -> Caller:
+        """The connections of this process: two on one connection would get each other's answers."""
+        if self._process != os.getpid():
+            # Those of before are kept: a lock in them may have been held at the moment of the fork.
+            self._callers.append(self._open_caller())
+            self._process = os.getpid()
+        return self._callers[-1]
 
 
-def node_health(url: str, timeout_s: float) -> str | None:
-    """A node's own word on its health (`ok`, `degraded`, `unavailable`); None when it is not there."""
-    return _one_answer(f"{url}{wire.HEALTH}", {}, timeout_s, {200, 503}).get("status")
+def _checked_deadline(seconds: float) -> float:
+    if not (isinstance(seconds, (int, float)) and 0 < seconds < math.inf):
+        raise VaultError("usage", "deadline_s is a number of seconds above 0")
+    return seconds
 
 
-def peer_status(url: str, credential: str, timeout_s: float) -> dict[str, Any] | None:
-    """What one node says of itself to a bearer of the cluster's credential, or None when it does not."""
-    headers = {"Authorization": f"Bearer {credential}"}
-    return _one_answer(f"{url}/peer/status", headers, timeout_s, {200}) or None
+def _listed(given: Iterable[T], types: frozenset[type], expected: str) -> list[T]:
+    """What was given as a list, refused when JSON would turn something of it into something else."""
+    if isinstance(given, (str, bytes, Mapping)):
+        raise VaultError("usage", f"a list is expected, not a {type(given).__name__}")
+    asked = list(given)
+    # By the set first: to look at each one costs five times as much.
+    kinds = set(map(type, asked))
+    if not kinds <= types:
+        index, kind = next((at, type(one)) for at, one in enumerate(asked) if type(one) not in types)
+        raise VaultError("invalid_value", f"position {index} is a {kind.__name__}; give {expected}")
+    if float in kinds:
+        for index, one in enumerate(asked):
+            if isinstance(one, float) and not math.isfinite(one):
+                raise VaultError(
+                    "invalid_value", f"position {index} is NaN or infinite; JSON has neither"
+                )
+    return asked
 
 
-def _one_answer(url: str, headers: dict[str, str], timeout_s: float, good: set[int]) -> dict[str, Any]:
+def _texts(records: Iterable[Mapping[str, Any]]) -> list[bytes]:
+    if isinstance(records, (str, bytes, Mapping)):
+        raise VaultError("usage", f"a list of records is expected, not a {type(records).__name__}")
+    return [_text(record, index) for index, record in enumerate(records)]
+
+
+def _text(record: Mapping[str, Any], index: int) -> bytes:
+    """The JSON text of a record.
+
+    By the strict encoder: the quick one would make NaN null, and texts of dates and decimals.
+    """
+    if not isinstance(record, Mapping):
+        raise VaultError("invalid_value", f"record {index} is a {type(record).__name__}, not a mapping")
     try:
-        with _session(1) as session:
-            answer = session.get(url, headers=headers, timeout=timeout_s, allow_redirects=False)
-            document = wire.decode_json(answer.content) if answer.status_code in good else None
-    except (requests.exceptions.RequestException, VaultError):
-        return {}
-    return document if isinstance(document, dict) else {}
-
-
-def _session(connections: int) -> requests.Session:
-    """Nothing from the environment: a proxy set there must not see keys and values."""
-    session = requests.Session()
-    session.trust_env = False
-    adapter = HTTPAdapter(pool_connections=16, pool_maxsize=connections, max_retries=0)
-    session.mount("http://", adapter)
-    session.mount("https://", adapter)
-    return session
-
-
-def _decoded_slowly(body: bytes, shape: type[T]) -> T:
-    document = wire.decode_json(body)
-    if isinstance(document, dict) and isinstance(document.get("records"), list):
-        texts = [msgspec.Raw(wire.encode_json(record)) for record in document["records"]]
-        document = {**document, "records": texts}
-    return msgspec.convert(document, shape)
-
-
-def _records_body(records: Sequence[bytes]) -> bytes:
-    return b'{"records":[' + b",".join(records) + b"]}"
+        text = json.dumps(dict(record), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except TypeError as error:  # which names the type and nothing else
+        why = str(error)
+    except (ValueError, RecursionError):
+        why = "it holds NaN or an infinite number, or is nested too deeply"
+    else:
+        try:
+            return text.encode("utf-8")
+        except UnicodeEncodeError:  # half of a surrogate pair goes as the escape that it came as
+            return json.dumps(dict(record), separators=(",", ":")).encode("ascii")
+    raise VaultError("invalid_value", f"record {index} is no JSON object: {why}")

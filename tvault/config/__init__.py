@@ -4,8 +4,8 @@
 Only the command line and the wiring of a node read the configuration.
 """
 
-from tvault.config.keyfiles import Keys, read_keys
-from tvault.config.loading import config_path, load
+from tvault.config.keyfiles import Keys, judge_private, read_keys
+from tvault.config.loading import config_path, exposure, load
 from tvault.config.settings import SECTIONS, SETTINGS, Section, Setting
 from tvault.config.shapes import (
     Address,
@@ -17,6 +17,7 @@ from tvault.config.shapes import (
     OwnerConfig,
     StoreConfig,
     Timing,
+    Tls,
 )
 from tvault.config.writing import render
 
@@ -35,7 +36,10 @@ __all__ = [
     "Setting",
     "StoreConfig",
     "Timing",
+    "Tls",
     "config_path",
+    "exposure",
+    "judge_private",
     "load",
     "read_keys",
     "render",

@@ -54,16 +54,25 @@ def _read_key(reference: KeyReference, environ: Mapping[str, str]) -> bytes:
 
 
 def _file_text(file: Path, place: str) -> str:
+    return _private_content(file, place, _MOST_DIGITS + 2).decode("ascii", errors="replace")
+
+
+def judge_private(file: Path, setting: str) -> None:
+    """Raise `VaultError` (`configuration`) unless only this user can read the key in `file`."""
+    _private_content(file, f"{setting}: {file}", 0)
+
+
+def _private_content(file: Path, place: str, most_bytes: int) -> bytes:
     try:
         with file.open("rb") as opened:
             mode = stat.S_IMODE(os.fstat(opened.fileno()).st_mode)
-            content = opened.read(_MOST_DIGITS + 2)
+            content = opened.read(most_bytes)
     except OSError as error:
         raise VaultError("configuration", f"{place} cannot be read: {error.strerror}") from error
     if os.name == "posix" and mode & 0o077:
         why = f"is open to other users (mode {mode:04o}); run: chmod 600 {file}"
         raise VaultError("configuration", f"{place} {why}")
-    return content.decode("ascii", errors="replace")
+    return content
 
 
 def _key(digits: str, place: str) -> bytes:

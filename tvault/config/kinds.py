@@ -86,6 +86,18 @@ class Integer:
 
 
 @dataclass(frozen=True)
+class Boolean:
+    """Yes or no."""
+
+    expected: str = "true or false"
+
+    def read(self, raw: object, name: str, folder: Path) -> bool:  # noqa: ARG002
+        if not isinstance(raw, bool):
+            raise BadSetting(f"expected {self.expected}, not {_type_name(raw)}")
+        return raw
+
+
+@dataclass(frozen=True)
 class ClusterId:
     """A UUID in its usual text form."""
 
@@ -153,14 +165,20 @@ class HostAndPort:
     expected: str = "'host:port' such as '127.0.0.1:7101', with a port from 1 to 65535"
 
     def read(self, raw: object, name: str, folder: Path) -> Address:  # noqa: ARG002
-        host, colon, port = _text(raw, self.expected).rpartition(":")
+        address = self.parse(_text(raw, self.expected))
+        if address.host in _EVERY_INTERFACE:
+            raise BadSetting(
+                f"{address.host} is no address that others can reach: name one of this machine's"
+            )
+        return address
+
+    def parse(self, text: str) -> Address:
+        """The address, which may be that of every interface.  Raises `BadSetting`."""
+        host, colon, port = text.rpartition(":")
         good_port = re.fullmatch(r"[0-9]{1,5}", port, re.ASCII) and 1 <= int(port) <= 65535
         if not colon or not good_port or not _HOST.fullmatch(host):
             raise BadSetting(f"expected {self.expected}")
-        bare = host.strip("[]")
-        if bare in _EVERY_INTERFACE:
-            raise BadSetting(f"{host} is no address that others can reach: name one of this machine's")
-        return Address(bare, int(port))
+        return Address(host.strip("[]"), int(port))
 
 
 @dataclass(frozen=True)
@@ -174,6 +192,19 @@ class Folder:
         if not text or "\0" in text:
             raise BadSetting(f"expected {self.expected}")
         return folder / text
+
+
+@dataclass(frozen=True)
+class PemFile:
+    """A file of certificates or a private key, relative to the configuration's folder, or none."""
+
+    expected: str = "the name of a PEM file, or '' for none"
+
+    def read(self, raw: object, name: str, folder: Path) -> Path | None:  # noqa: ARG002
+        text = _text(raw, self.expected)
+        if "\0" in text or "-----" in text:
+            raise BadSetting(f"expected {self.expected}, never what is in it")
+        return folder / text if text else None
 
 
 @dataclass(frozen=True)

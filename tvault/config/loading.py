@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from tvault.config.shapes import (
     OwnerConfig,
     StoreConfig,
     Timing,
+    Tls,
 )
 from tvault.errors import VaultError
 
@@ -31,6 +34,10 @@ else:
 DEFAULT_NAME = "tvault.toml"
 MOST_NODES = 9
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}", re.ASCII)
+_KEY = re.compile(r"tvk_[A-Za-z0-9_-]+|[0-9A-Fa-f]{32,}", re.ASCII)
+"""What may be a key, in words of the TOML parser, which quotes names."""
 
 
 def config_path(given: str | Path | None, environ: Mapping[str, str]) -> Path:
@@ -70,24 +77,28 @@ class _Loader:
         try:
             self._raw: dict[str, Any] = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
-            raise VaultError("configuration", f"{path}: is not TOML: {error}") from error
+            why = _KEY.sub("…", str(error))
+            raise VaultError("configuration", f"{path}: is not TOML: {why}") from None
 
     def config(self) -> Config:
         self._refuse_unknown_sections()
         tables = {section.name: self._tables(section) for section in SECTIONS}
         cluster, keys = tables["cluster"][0], tables["keys"][0]
+        tls = self._tls(tables["tls"][0])
         config = Config(
             path=self._path.absolute(),
             cluster_id=cluster["id"],
             fields=cluster["fields"],
             keys=KeyReferences(**keys),
-            nodes=tuple(NodeConfig(**table) for table in tables["node"]),
+            tls=tls,
+            nodes=tuple(_node(table, secure=tls.is_on) for table in tables["node"]),
             owners=tuple(OwnerConfig(**table) for table in tables["owner"]),
             limits=Limits(**tables["limits"][0]),
             timing=Timing(**tables["timing"][0]),
             store=StoreConfig(**tables["store"][0]),
         )
         self._judge_nodes(config.nodes)
+        self._judge_exposure(config)
         self._judge_owners(config.owners)
         self._judge_sums(config)
         self._judge_key_places(config)
@@ -104,7 +115,7 @@ class _Loader:
         names = [section.name for section in SECTIONS]
         for name in self._raw:
             if name not in names:
-                raise self._fail(name, f"unknown section [{name}]{_suggestion(name, names)}")
+                raise self._fail(name, f"unknown section [{_shown(name)}]{_suggestion(name, names)}")
         for section in SECTIONS:
             if section.required and not self._raw.get(section.name):
                 raise self._fail("", f"the section {section.header} is missing")
@@ -123,24 +134,39 @@ class _Loader:
         names = [setting.name for setting in settings]
         for name in raw:
             if name not in names:
-                why = f"{section.header} unknown setting '{name}'{_suggestion(name, names)}"
+                why = f"{section.header} unknown setting '{_shown(name)}'{_suggestion(name, names)}"
                 raise self._fail(section.name, why, index, name)
         found: dict[str, Any] = {}
         for setting in settings:
-            if setting.name not in raw:
-                if setting.default is None:
-                    why = f"{section.header} needs '{setting.name}': {setting.kind.expected}"
-                    raise self._fail(section.name, why, index)
-                found[setting.name] = setting.default
-                continue
+            given = raw.get(setting.name, setting.default)
+            if given is None:
+                why = f"{section.header} needs '{setting.name}': {setting.kind.expected}"
+                raise self._fail(section.name, why, index)
             full_name = f"{section.header} {setting.name}"
             try:
-                found[setting.name] = setting.kind.read(raw[setting.name], full_name, self._folder)
+                found[setting.name] = setting.kind.read(given, full_name, self._folder)
             except BadSetting as error:
                 raise self._fail(
                     section.name, f"{full_name}: {error}", index, setting.name, error.needle
                 ) from error
         return found
+
+    def _tls(self, table: dict[str, Any]) -> Tls:
+        for name, other in (("certificate", "key"), ("key", "certificate")):
+            if table[name] is not None and table[other] is None:
+                why = f"[tls] {name}: the setting '{other}' is missing; they go together"
+                raise self._fail("tls", why, 0, name)
+        tls = Tls(**table)
+        if tls.ca is not None and not tls.is_on:
+            why = "[tls] ca: without 'certificate' and 'key' there is no TLS, and nothing to verify"
+            raise self._fail("tls", why, 0, "ca")
+        return tls
+
+    def _judge_exposure(self, config: Config) -> None:
+        for index, node in enumerate(config.nodes):
+            for name, address in (("api", node.api), ("peer", node.peer)):
+                if (why := exposure(config, address)) is not None:
+                    raise self._fail("node", f"[[node]] {name}: {why}", index, name)
 
     def _judge_nodes(self, nodes: tuple[NodeConfig, ...]) -> None:
         if len(nodes) > MOST_NODES:
@@ -194,12 +220,37 @@ class _Loader:
 
     def _judge_key_places(self, config: Config) -> None:
         """A copy of a node's folder must never be a copy of a key."""
-        for name, reference in (("token", config.keys.token), ("cluster", config.keys.cluster)):
+        files = (
+            ("keys", "token", config.keys.token.file),
+            ("keys", "cluster", config.keys.cluster.file),
+            ("tls", "key", config.tls.key),
+        )
+        for section, name, file in files:
             for node in config.nodes:
-                folder = node.data.resolve()
-                if reference.file is not None and folder in reference.file.resolve().parents:
-                    why = f"[keys] {name}: a key file must not lie in the data folder of node {node.id}"
-                    raise self._fail("keys", why, 0, name)
+                if file is not None and node.data.resolve() in file.resolve().parents:
+                    why = f"a key file must not lie in the data folder of node {node.id}"
+                    raise self._fail(section, f"[{section}] {name}: {why}", 0, name)
+
+
+def exposure(config: Config, address: Address) -> str | None:
+    """Why nobody may listen at `address`: others could read what is sent to it.  None when it may be."""
+    if address.is_loopback or config.tls.is_on or config.tls.insecure:
+        return None
+    return (
+        f"{address} is not loopback, and values and keys sent to it could be read on the way: set "
+        "'certificate' and 'key' in [tls], or 'insecure = true' there"
+    )
+
+
+def _node(table: Mapping[str, Any], *, secure: bool) -> NodeConfig:
+    ports = {name: replace(table[name], secure=secure) for name in ("api", "peer")}
+    return NodeConfig(**{**table, **ports})
+
+
+def _shown(name: str) -> str:
+    """A name for a message, unless it may be a key pasted into the wrong place."""
+    is_name = _NAME.fullmatch(name) is not None and not name.startswith("tvk_")
+    return name if is_name else "…"
 
 
 def _suggestion(name: str, known: Iterable[str]) -> str:

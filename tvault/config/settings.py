@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from tvault.config.kinds import (
+    Boolean,
     ClusterId,
     FieldPaths,
     Folder,
@@ -15,6 +17,7 @@ from tvault.config.kinds import (
     Kind,
     NodeId,
     OwnerId,
+    PemFile,
 )
 
 MIB = 1 << 20
@@ -43,8 +46,13 @@ class Setting:
     name: str
     kind: Kind
     help: str
-    default: int | None = None
+    default: int | bool | str | None = None
     unit: str = ""
+
+    @property
+    def written_default(self) -> str:
+        """The default as it is written in the file."""
+        return json.dumps(self.default)
 
 
 SECTIONS = (
@@ -54,6 +62,11 @@ SECTIONS = (
     ),
     Section("keys", "Where key material is read from. A key never stands in this file."),
     Section("node", "One section for each node of the ensemble, 1 to 9 of them.", repeated=True),
+    Section(
+        "tls",
+        "Encryption on both ports. Without it a node listens on loopback only.",
+        required=False,
+    ),
     Section("owner", "One section for each owner of data.", repeated=True),
     Section("limits", "What a node accepts; beyond it a request gets 413 or 503.", required=False),
     Section("timing", "When nodes suspect each other, and how long a request may take.", required=False),
@@ -80,6 +93,37 @@ SETTINGS = (
     Setting("node", "api", HostAndPort(), "Where clients reach it, 'host:port'."),
     Setting("node", "peer", HostAndPort(), "Where the other nodes reach it, 'host:port'."),
     Setting("node", "data", Folder(), "The one folder that holds its state, relative to this file."),
+    Setting(
+        "tls",
+        "certificate",
+        PemFile(),
+        "The node's certificate and those between it and its CA, in that order, relative to this file; "
+        "it must name the hosts of 'api' and 'peer'. With it both ports speak TLS and nothing else.",
+        "",
+    ),
+    Setting(
+        "tls",
+        "key",
+        PemFile(),
+        "The private key of the certificate, in a file of mode 0600, without a passphrase.",
+        "",
+    ),
+    Setting(
+        "tls",
+        "ca",
+        PemFile(),
+        "The certificates of the CAs that nodes and the command line trust; without it, those that the "
+        "system trusts.",
+        "",
+    ),
+    Setting(
+        "tls",
+        "insecure",
+        Boolean(),
+        "Take addresses beyond loopback without a certificate: values and API keys can then be read on "
+        "the way.",
+        False,  # noqa: FBT003 - a setting
+    ),
     Setting("owner", "id", OwnerId(), "The owner's name. It enters every token: never change it."),
     Setting(
         "owner",
@@ -99,6 +143,14 @@ SETTINGS = (
         "limits", "body_bytes", Integer(1024, 1 << 30), "Longest body of a request.", 16 * MIB, "bytes"
     ),
     Setting("limits", "value_bytes", Integer(1, 1 << 28), "Longest single value.", 64 * 1024, "bytes"),
+    Setting(
+        "limits",
+        "lookups_per_request",
+        Integer(1, 10_000_000),
+        "Most values of one lookup times the owner's epochs.",
+        100_000,
+        "values",
+    ),
     Setting(
         "limits",
         "requests_at_once",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +12,11 @@ from tvault.model.fields import Fields
 
 @dataclass(frozen=True)
 class Address:
-    """Where a server listens and where others reach it."""
+    """Where a server listens and where others reach it, over TLS if it is `secure`."""
 
     host: str
     port: int
+    secure: bool = False
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -23,7 +25,15 @@ class Address:
     @property
     def url(self) -> str:
         """The address as a base URL, without a slash at its end."""
-        return f"http://{self}"
+        return f"{'https' if self.secure else 'http'}://{self}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether what is sent to it stays on the machine.  Of names only `localhost` is known to."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host.lower() == "localhost"
 
 
 @dataclass(frozen=True)
@@ -71,6 +81,7 @@ class Limits:
     values_per_request: int
     body_bytes: int
     value_bytes: int
+    lookups_per_request: int
     requests_at_once: int
 
 
@@ -91,6 +102,25 @@ class StoreConfig:
 
 
 @dataclass(frozen=True)
+class Tls:
+    """What a node shows of itself, and what its peers and the command line verify it with.
+
+    `certificate` and `key` are both set or both None; without a `ca` the system's store holds.
+    `insecure` allows addresses that are not loopback without a certificate.
+    """
+
+    certificate: Path | None
+    key: Path | None
+    ca: Path | None
+    insecure: bool
+
+    @property
+    def is_on(self) -> bool:
+        """Whether ports speak TLS, and nothing else."""
+        return self.certificate is not None
+
+
+@dataclass(frozen=True)
 class Config:
     """The whole of one `tvault.toml`.  Paths in it are absolute; no key material is in it."""
 
@@ -98,6 +128,7 @@ class Config:
     cluster_id: str
     fields: Fields
     keys: KeyReferences
+    tls: Tls
     nodes: tuple[NodeConfig, ...]
     owners: tuple[OwnerConfig, ...]
     limits: Limits

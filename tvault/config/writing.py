@@ -56,7 +56,8 @@ def _table(section: Section, table: Mapping[str, Given], mark: str) -> str:
         if setting.default is None:
             lines.append(f"{setting.name} = {_toml(table[setting.name])}")
         else:
-            lines.append(f"{mark}{setting.name} = {setting.default}  # {setting.unit}")
+            unit = f"  # {setting.unit}" if setting.unit else ""
+            lines.append(f"{mark}{setting.name} = {setting.written_default}{unit}")
     return "\n".join(lines)
 
 

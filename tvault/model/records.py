@@ -12,6 +12,20 @@ from numpy.typing import NDArray
 
 from tvault.model.commands import Block
 
+LOOK_BYTES = 32 * 1024 * 1024
+"""The blocks that one look finds have no more sealed bytes together, so that memory has a bound."""
+
+
+class LookTooLong(Exception):
+    """What was looked for is in blocks of more than `LOOK_BYTES` together: look for less at a time."""
+
+
+def refuse_long_look(blocks: int, size: int) -> None:
+    """Raise `LookTooLong` when so many blocks of so many sealed bytes are too much for one look.  One
+    block never is."""
+    if blocks > 1 and size > LOOK_BYTES:
+        raise LookTooLong
+
 
 @dataclass(frozen=True, eq=False)
 class Places:
@@ -26,6 +40,16 @@ class Places:
     block_of: NDArray[np.int64]
     place_of: NDArray[np.int64]
     seq: int
+
+    @property
+    def size(self) -> int:
+        """Sealed bytes of all blocks."""
+        return sum(len(block.sealed) for block in self.blocks)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every token is there."""
+        return bool((self.block_of >= 0).all())
 
     def missing(self) -> list[int]:
         """The positions of the tokens that are not there."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Annotated
 
 import msgspec
 
+from tvault.replication.bounds import Milliseconds, Name
 from tvault.replication.entry import Position
 from tvault.replication.promise import Standing
+from tvault.replication.view import MOST_NODES
 
 
 class Condition(IntEnum):
@@ -22,7 +25,7 @@ class Condition(IntEnum):
     LEAVING = 2
 
 
-class Account(msgspec.Struct, frozen=True, array_like=True):
+class Account(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """A node's account of itself.
 
     `last` is the end of its journal, `hears` the other nodes that it has heard lately, `persist_ms` how
@@ -32,8 +35,8 @@ class Account(msgspec.Struct, frozen=True, array_like=True):
     standing: Standing
     condition: Condition
     last: Position
-    hears: tuple[str, ...] = ()
-    persist_ms: int = 0
+    hears: Annotated[tuple[Name, ...], msgspec.Meta(max_length=MOST_NODES)] = ()
+    persist_ms: Milliseconds = 0
 
     @property
     def may_vote(self) -> bool:

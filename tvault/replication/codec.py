@@ -18,9 +18,10 @@ def encode(envelope: Envelope) -> bytes:
     return _encoder.encode(envelope)
 
 
-def decode(frame: bytes) -> Envelope:
-    """The envelope in a frame.  Raises `msgspec.DecodeError` for anything that is none."""
+def decode(frame: bytes | bytearray) -> Envelope:
+    """The envelope in a frame, within the bounds of `bounds`.  Raises `msgspec.DecodeError` for
+    anything that is none."""
     try:
         return _decoder.decode(frame)
-    except UnicodeDecodeError:
-        raise msgspec.DecodeError("text that is not UTF-8") from None
+    except (UnicodeDecodeError, RecursionError):
+        raise msgspec.DecodeError("text that is not UTF-8, or nesting without end") from None

@@ -11,20 +11,20 @@ def take(memory: Memory, entry: Entry, view: int) -> bool:
     """Whether the entry is held now; False when it does not continue this journal.
 
     `view` is that of whoever sent it: no entry is tagged with a later one.  What this journal holds in
-    the entry's place is cut, from the first entry that differs on and never below what is committed.
+    the entry's place is cut, from the first entry that differs on and never below what is committed;
+    but for nothing that does not continue what stands before it.
     """
     log = memory.log
     own = log.position(entry.seq)
     if own == entry.position:
         return True
+    before = log.position(entry.seq - 1)
+    if before is None or not _continues(before, entry, view):
+        return False
     if own is not None:
         if entry.seq <= log.committed:
             raise ProtocolViolation(f"view {view} would undo committed entry {entry.seq}")
         _cut(memory, entry.seq - 1, view)
-    end = log.end
-    continues = entry.seq == end.seq + 1 and end.view <= entry.view <= view
-    if not continues or _digest_after(end, entry) != entry.digest:
-        return False
     log.append(entry)
     return True
 
@@ -56,5 +56,7 @@ def _cut(memory: Memory, after: int, view: int) -> None:
         memory.remember(mark=log.end)
 
 
-def _digest_after(end: Position, entry: Entry) -> bytes:
-    return chain_digest(end.digest, entry.view, entry.seq, entry.kind, entry.body)
+def _continues(before: Position, entry: Entry, view: int) -> bool:
+    in_order = before.view <= entry.view <= view
+    digest = chain_digest(before.digest, entry.view, entry.seq, entry.kind, entry.body)
+    return in_order and digest == entry.digest

@@ -14,6 +14,8 @@ from typing import Protocol
 
 import msgspec
 
+from tvault.replication.bounds import Count, Digest
+
 CHAIN_DIGEST_BYTES = 32
 
 
@@ -24,26 +26,26 @@ class Kind(IntEnum):
     ROWS = 1
 
 
-class Position(msgspec.Struct, frozen=True, array_like=True, order=True):
+class Position(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, order=True):
     """A place in the journal: the entry's `seq`, the view that ordered it, the digest up to it."""
 
-    seq: int
-    view: int
-    digest: bytes
+    seq: Count
+    view: Count
+    digest: Digest
 
 
 ORIGIN = Position(seq=0, view=0, digest=bytes(CHAIN_DIGEST_BYTES))
 """Before the first entry, which has `seq` 1."""
 
 
-class Entry(msgspec.Struct, frozen=True, array_like=True):
+class Entry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """One group commit at position `seq`, tagged with the view that ordered it."""
 
-    seq: int
-    view: int
+    seq: Count
+    view: Count
     kind: Kind
     body: bytes
-    digest: bytes
+    digest: Digest
 
     @property
     def position(self) -> Position:

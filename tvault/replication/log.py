@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tvault.replication.bounds import MOST_ENTRIES
 from tvault.replication.entry import Entry, Journal, Position
 
 RECENT_BYTES = 16 * 1024 * 1024
@@ -49,18 +50,18 @@ class Log:
     def entries(self, after: int, max_bytes: int) -> Sequence[Entry]:
         """Entries that follow `after`: from memory where they are at hand, else from the journal.
 
-        At least one if there is one; never past `end`.
+        At least one if there is one, no more than one message may hold; never past `end`.
         """
         if after >= self.end.seq:
             return ()
         if after + 1 not in self._recent:
-            return self._from_journal(after, max_bytes)
+            return self._from_journal(after, max_bytes)[:MOST_ENTRIES]
         found: list[Entry] = []
         room = max_bytes
         seq = after + 1
         while (entry := self._recent.get(seq)) is not None:
             room -= len(entry.body)
-            if found and room < 0:
+            if (found and room < 0) or len(found) == MOST_ENTRIES:
                 break
             found.append(entry)
             seq += 1

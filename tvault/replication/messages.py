@@ -6,45 +6,54 @@ view that the message belongs to.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from tvault.replication.account import Account
+from tvault.replication.bounds import MOST_ENTRIES, Boot, Count, Life, Name, Number
 from tvault.replication.entry import Entry, Position
 from tvault.replication.promise import Standing
-from tvault.replication.view import Member, View
+from tvault.replication.view import MOST_NODES, Member, View
+
+Positions = Annotated[tuple[Position, ...], msgspec.Meta(min_length=1, max_length=128)]
+"""Places of a journal that lie further and further apart."""
+
+Entries = Annotated[tuple[Entry, ...], msgspec.Meta(max_length=MOST_ENTRIES)]
+Verdict = Annotated[bytes, msgspec.Meta(max_length=4096)]
 
 
-class _Message(msgspec.Struct, frozen=True, array_like=True):
+class _Message(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """The form shared by all messages: an array that begins with the message's name."""
 
 
 class FoundingAsk(_Message, frozen=True, array_like=True, tag="founding-ask"):
     """Is your journal empty, and have you set nothing aside?"""
 
-    nonce: str
+    nonce: Life
 
 
 class FoundingAnswer(_Message, frozen=True, array_like=True, tag="founding-answer"):
     """The answer to the round `nonce`, for the incarnation in the envelope."""
 
-    nonce: str
+    nonce: Life
     empty: bool
 
 
 class PreVote(_Message, frozen=True, array_like=True, tag="pre-vote"):
     """Would you leave your view for mine?  Changes nothing."""
 
-    round: int
+    round: Number
     last: Position
 
 
 class PreVoteAnswer(_Message, frozen=True, array_like=True, tag="pre-vote-answer"):
     """`granted`: the sender misses its chain, too, and has no longer journal."""
 
-    round: int
+    round: Number
     granted: bool
     standing: Standing
-    promised: int
+    promised: Count
 
 
 class Prepare(_Message, frozen=True, array_like=True, tag="prepare"):
@@ -52,7 +61,7 @@ class Prepare(_Message, frozen=True, array_like=True, tag="prepare"):
     node and its incarnation in a founding, and is empty otherwise."""
 
     last: Position
-    founders: tuple[Member, ...] = ()
+    founders: Annotated[tuple[Member, ...], msgspec.Meta(max_length=MOST_NODES)] = ()
 
 
 class Promised(_Message, frozen=True, array_like=True, tag="promised"):
@@ -65,17 +74,17 @@ class Promised(_Message, frozen=True, array_like=True, tag="promised"):
 class Refused(_Message, frozen=True, array_like=True, tag="refused"):
     """No promise: the sender promised `promised` already, or its journal is longer."""
 
-    promised: int
+    promised: Count
     last: Position
 
 
 class Superseded(_Message, frozen=True, array_like=True, tag="superseded"):
     """What you sent belongs to a view that the sender has left for `promised`."""
 
-    promised: int
+    promised: Count
 
 
-class Part(msgspec.Struct, frozen=True, array_like=True):
+class Part(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """A member's part in a view.  `alive`: heartbeats go round in it; `open`: its barrier is committed;
     `flows`: it could acknowledge a write now."""
 
@@ -92,31 +101,31 @@ class Presence(_Message, frozen=True, array_like=True, tag="presence"):
     """
 
     account: Account
-    promised: int
+    promised: Count
     part: Part | None
-    committed: int
+    committed: Count
     caught_up: bool
 
 
 class Challenge(_Message, frozen=True, array_like=True, tag="challenge"):
     """Messages in your name come from a life that the sender does not know: is it the present one?"""
 
-    nonce: int
+    nonce: Number
 
 
 class Present(_Message, frozen=True, array_like=True, tag="present"):
     """The life in the envelope is the present one: it has received `nonce`."""
 
-    nonce: int
+    nonce: Number
 
 
 class Doubted(_Message, frozen=True, array_like=True, tag="doubted"):
     """The sender has heard of a later life of the receiver than the one named here: whoever lives it
     stands on an older copy of its folder."""
 
-    incarnation: str
-    boot: int
-    life: str
+    incarnation: Name
+    boot: Boot
+    life: Life
 
 
 class NewView(_Message, frozen=True, array_like=True, tag="new-view"):
@@ -140,101 +149,101 @@ class Sync(_Message, frozen=True, array_like=True, tag="sync"):
     to what it knows as committed, so that the predecessor finds one that both hold.
     """
 
-    session: int
-    positions: tuple[Position, ...]
+    session: Number
+    positions: Positions
 
 
 class Append(_Message, frozen=True, array_like=True, tag="append"):
     """From a predecessor: the entries that follow `previous`, and what is committed by now."""
 
-    session: int
+    session: Number
     previous: Position
-    entries: tuple[Entry, ...]
-    committed: int
+    entries: Entries
+    committed: Count
 
 
 class Ack(_Message, frozen=True, array_like=True, tag="ack"):
     """From a successor: it has persisted up to `held`, and so has everyone below it up to `acked`."""
 
-    session: int
-    held: int
-    acked: int
+    session: Number
+    held: Count
+    acked: Count
 
 
 class Heartbeat(_Message, frozen=True, array_like=True, tag="heartbeat"):
     """Down the chain: `end` is the last entry sent in `session`, which is 0 when there is none."""
 
-    number: int
-    session: int
-    end: int
-    committed: int
+    number: Number
+    session: Number
+    end: Count
+    committed: Count
 
 
 class HeartbeatReturn(_Message, frozen=True, array_like=True, tag="heartbeat-return"):
     """Up the chain: heartbeat `number` has been at the tail."""
 
-    number: int
-    session: int
-    held: int
-    acked: int
+    number: Number
+    session: Number
+    held: Count
+    acked: Count
 
 
 class Confirm(_Message, frozen=True, array_like=True, tag="confirm"):
     """Have you promised a later view than the envelope's?"""
 
-    round: int
+    round: Number
 
 
 class Confirmed(_Message, frozen=True, array_like=True, tag="confirmed"):
     """No."""
 
-    round: int
+    round: Number
 
 
 class Learn(_Message, frozen=True, array_like=True, tag="learn"):
     """From an outsider: what is committed behind the first of these places that you hold?"""
 
-    round: int
-    positions: tuple[Position, ...]
+    round: Number
+    positions: Positions
 
 
 class Learned(_Message, frozen=True, array_like=True, tag="learned"):
     """Committed entries that follow `previous`, and how far the sender knows the journal committed."""
 
-    round: int
+    round: Number
     previous: Position
-    entries: tuple[Entry, ...]
-    committed: int
+    entries: Entries
+    committed: Count
 
 
 class IndexAsk(_Message, frozen=True, array_like=True, tag="index-ask"):
     """From an outsider: up to where must I know the journal, to miss nothing acknowledged by now?"""
 
-    round: int
+    round: Number
 
 
 class Index(_Message, frozen=True, array_like=True, tag="index"):
     """Up to here; confirmed after the question arrived."""
 
-    round: int
-    seq: int
+    round: Number
+    seq: Count
 
 
 class Proposal(_Message, frozen=True, array_like=True, tag="proposal"):
     """To the head: order this command.  Between nodes, not for the replica.  `ticket` is the sender's,
     and means something to its present life alone: both come back in the outcome."""
 
-    ticket: int
+    ticket: Number
     command: bytes
-    life: str
+    life: Life
 
 
 class Outcome(_Message, frozen=True, array_like=True, tag="outcome"):
     """From the head: what became of the proposal `ticket` of the receiver's `life`."""
 
-    ticket: int
-    verdict: bytes
-    life: str
+    ticket: Number
+    verdict: Verdict
+    life: Life
 
 
 Message = (
@@ -269,12 +278,23 @@ Message = (
 )
 
 
-class Envelope(msgspec.Struct, frozen=True, array_like=True):
+class Envelope(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """A message with its sender's node, incarnation, boot and life, and the view that it belongs to."""
 
-    sender: str
-    incarnation: str
-    boot: int
-    life: str
-    view: int
+    sender: Name
+    incarnation: Name
+    boot: Boot
+    life: Life
+    view: Count
     message: Message
+
+
+def bytes_in(message: Message) -> int:
+    """What a message holds of entries and commands; all else in it is small."""
+    match message:
+        case Append(entries=entries) | Learned(entries=entries):
+            return sum(len(entry.body) for entry in entries)
+        case Proposal(command=command):
+            return len(command)
+        case _:
+            return 0

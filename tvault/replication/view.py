@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
+
+from tvault.replication.bounds import Count, Name
+
+MOST_NODES = 9
+"""Nodes of an ensemble, at most."""
 
 
 def majority(nodes: int) -> int:
@@ -18,19 +25,19 @@ def next_own_view(promised: int, index: int, nodes: int) -> int:
     return promised + 1 + (index - promised - 1) % nodes
 
 
-class Member(msgspec.Struct, frozen=True, array_like=True):
+class Member(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """A node of a chain, in the life that the chain means: another incarnation is not the one named."""
 
-    node: str
-    incarnation: str
+    node: Name
+    incarnation: Name
 
 
-class View(msgspec.Struct, frozen=True, array_like=True):
+class View(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """A decided view: its number, its chain from head to tail, and the `seq` of its barrier."""
 
-    number: int
-    chain: tuple[Member, ...]
-    barrier: int
+    number: Count
+    chain: Annotated[tuple[Member, ...], msgspec.Meta(min_length=1, max_length=MOST_NODES)]
+    barrier: Count
 
     @property
     def head(self) -> Member:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from tvault.errors import FieldError, VaultError
 from tvault.model.fields import Fields, Found
@@ -12,6 +12,8 @@ from tvault.wire import Limits, Unrepresentable, decode_marked
 
 MOST_ERRORS: Final = 100
 """Most places that one refusal lists."""
+
+T = TypeVar("T")
 
 _IGNORED: Final = frozenset({"owner_id"})
 
@@ -59,6 +61,41 @@ def records_of(document: dict[str, Any]) -> list[dict[str, Any]]:
     return records
 
 
+def values_of(document: dict[str, Any], limits: Limits) -> tuple[list[Any], list[int], list[bytes]]:
+    """The array that is the member `values`, the positions in it of what is not null, and the canonical
+    bytes of those.
+
+    Raises `VaultError` `malformed`; `invalid_value` or `too_large` as `canonical_values` does.
+    """
+    values = list_of(document, "values")
+    positions = [at for at, value in enumerate(values) if value is not None]
+    refuse_too_many(len(positions), limits)
+    return values, positions, canonical_values([values[at] for at in positions], positions, limits)
+
+
+def tokens_of(document: dict[str, Any], limits: Limits) -> tuple[list[Any], list[int]]:
+    """The array that is the member `tokens`, texts and nulls, and the positions of the texts.
+
+    Raises `VaultError` `malformed` with the positions of what is neither, `too_large`.
+    """
+    tokens = list_of(document, "tokens")
+    odd = [at for at, token in enumerate(tokens) if not (token is None or isinstance(token, str))]
+    if odd:
+        errors = tuple(FieldError(at, "not_a_string") for at in odd[:MOST_ERRORS])
+        raise VaultError("malformed", "A token must be a string or null.", errors)
+    positions = [at for at, token in enumerate(tokens) if token is not None]
+    refuse_too_many(len(positions), limits)
+    return tokens, positions
+
+
+def spread(things: Sequence[T], positions: Sequence[int], count: int) -> list[T | None]:
+    """`count` places with the things at these positions, and None elsewhere."""
+    places: list[T | None] = [None] * count
+    for at, thing in zip(positions, things, strict=True):
+        places[at] = thing
+    return places
+
+
 def refuse_too_many(count: int, limits: Limits) -> None:
     """Raise `VaultError` `too_large` when a request has more values than it may."""
     most = limits.values_per_request
@@ -78,6 +115,19 @@ def canonical_values(values: Sequence[object], positions: Sequence[int], limits:
         pass  # now all of them, not the first alone
     errors = [FieldError(positions[at], reason) for at, reason in _flaws_of(values, limits)]
     raise _refusal(errors, limits)
+
+
+def refuse_too_long(canonicals: Sequence[bytes], positions: Sequence[int], limits: Limits) -> None:
+    """Raise `VaultError` `too_large` with the positions of values that are longer than they may be: they
+    were taken when the limit was another one.
+    """
+    errors = [
+        FieldError(at, "too_large")
+        for at, canonical in zip(positions, canonicals, strict=True)
+        if len(canonical) - 1 > limits.value_bytes
+    ]
+    if errors:
+        raise _refusal(errors, limits)
 
 
 def canonical_fields(

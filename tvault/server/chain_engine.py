@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
-from tvault.engine import EpochRefused, StaleEpoch, TokensExist, Written
+from tvault.engine import (
+    EpochRefused,
+    Health,
+    StaleEpoch,
+    TokensExist,
+    Written,
+    checked_repeat,
+    unknown_outcome,
+)
 from tvault.errors import VaultError
 from tvault.model.commands import Command, Mint, Rotate
-from tvault.model.records import Places
+from tvault.model.records import Places, refuse_long_look
 from tvault.ordering import Declined, Verdict
 from tvault.replication.account import Condition
 from tvault.replication.state import State
+from tvault.server.health import health_of
 from tvault.store.failures import JournalDamaged, StoreBroken, StoreClosed
 from tvault.store.ports import Store
 
@@ -88,12 +97,8 @@ class ChainEngine:
 
     def mint(self, command: Mint, deadline: float) -> Written | StaleEpoch | TokensExist:
         verdict, is_unsure = self._submit(command, deadline, is_repeatable=True)
-        if is_unsure and isinstance(verdict, StaleEpoch):
-            raise _unknown()
-        if is_unsure and isinstance(verdict, TokensExist):
-            return TokensExist(verdict.seq, is_perhaps_own=True)
         if isinstance(verdict, Written | StaleEpoch | TokensExist):
-            return verdict
+            return checked_repeat(verdict, is_unsure=is_unsure)
         raise _out_of_place(verdict)
 
     def rotate(self, command: Rotate, deadline: float) -> Written | EpochRefused:
@@ -110,6 +115,28 @@ class ChainEngine:
             if places.seq <= committed:
                 return places
             self._wait_a_little(places.seq, began, deadline)
+
+    def find(self, owner: str, asked: Sequence[tuple[int, bytes]], deadline: float) -> list[Places]:
+        vantage: int | None = self.vantage()
+        while vantage is not None:
+            found = self._look_up_all(owner, asked, deadline)
+            is_whole = all(places.is_whole for places in found)
+            vantage = None if is_whole else self.confirm(vantage, deadline)
+        return found
+
+    def _look_up_all(
+        self, owner: str, asked: Sequence[tuple[int, bytes]], deadline: float
+    ) -> list[Places]:
+        found: list[Places] = []
+        blocks = size = 0
+        for epoch, digests in asked:
+            if self._clock() > deadline:
+                raise VaultError("unavailable", "The request took too long; try again.")
+            found.append(self.look_up(owner, epoch, digests, deadline))
+            blocks += len(found[-1].blocks)
+            size += found[-1].size
+            refuse_long_look(blocks, size)
+        return found
 
     def hint_epoch(self, owner: str) -> int:
         return self._store.newest_epoch(owner)[0]
@@ -129,9 +156,14 @@ class ChainEngine:
             vantage = again
 
     def vantage(self) -> int:
+        """From where this node looks now: to be taken before a look, and given to `confirm` after it."""
         return self._node.state.readable
 
     def confirm(self, vantage: int, deadline: float) -> int | None:
+        """None once it is certain that a look made after `vantage` was taken, and before this call,
+        missed nothing that was acknowledged before the look.  Else another vantage: look again from
+        there, and have that confirmed.
+        """
         if vantage == CONFIRMED or (vantage and self._node.confirm(vantage, deadline)):
             return None
         while not self._node.is_cut_off and self._node.wait_for_vantage(deadline):
@@ -155,11 +187,8 @@ class ChainEngine:
             if self._wait_a_little(seq, began, deadline):
                 return
 
-    def can_write(self) -> bool:
-        return self._node.can_write
-
-    def is_degraded(self) -> bool:
-        return self._node.state.degraded
+    def health(self) -> Health:
+        return health_of(self._node.state, can_write=self._node.can_write)
 
     def _submit(self, command: Command, deadline: float, *, is_repeatable: bool) -> tuple[Verdict, bool]:
         """The verdict on a command, and whether an earlier try may have been ordered all the same.  It
@@ -169,14 +198,14 @@ class ChainEngine:
         while True:
             verdict = self._node.submit(command, deadline)
             if verdict is None:
-                raise _unknown()
+                raise unknown_outcome()
             if not isinstance(verdict, Declined):
                 return verdict, is_unsure
             is_unsure |= not verdict.nothing_ordered
             may_repeat = is_repeatable or verdict.nothing_ordered
             is_passing = verdict.code == "unavailable" and verdict.is_passing
             if not (may_repeat and is_passing and self._node.wait_for_chain(deadline)):
-                raise _unknown() if is_unsure else VaultError(verdict.code, verdict.detail)
+                raise unknown_outcome() if is_unsure else VaultError(verdict.code, verdict.detail)
 
     def _wait_a_little(self, seq: int, began: float, deadline: float) -> bool:
         """Whether the entry has come to be known as committed.  Raises `VaultError` `unavailable` when
@@ -201,12 +230,6 @@ class ChainEngine:
             raise VaultError("unavailable", "This node's disk is damaged; try another node.") from damage
         except StoreClosed:
             raise VaultError("unavailable", "The node is stopping; try another one.") from None
-
-
-def _unknown() -> VaultError:
-    return VaultError(
-        "unavailable", "The write was not acknowledged in time; its outcome is unknown; try again."
-    )
 
 
 def _out_of_place(verdict: Verdict) -> VaultError:

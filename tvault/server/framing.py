@@ -9,12 +9,12 @@ refused here with 400 and the connection is closed.
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import re
-import select
 import socket
+import ssl
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import PurePath
 from typing import Any, Final, Protocol
@@ -24,49 +24,37 @@ import cheroot.server
 import cheroot.wsgi
 
 from tvault.errors import VaultError
-from tvault.server.streams import open_stream
-from tvault.wire import PROBLEM_TYPE, REQUEST_ID, STATUS, encode_json, problem
+from tvault.server.connections import Connection
+from tvault.server.door import Door
+from tvault.server.headers import HeaderReader
+from tvault.server.seldom import Seldom
+from tvault.server.streams import HEADER_BYTES, Reader, TlsSocket
+from tvault.wire import PROBLEM_TYPE, REQUEST_ID, STATUS, encode_json, problem, sane_request_id
 
 LISTEN_BACKLOG: Final = 256
-KEPT_ALIVE: Final = 512
-"""Most idle connections that are kept open."""
-
-SOCKET_SECONDS: Final = 10
-"""Longest wait for the next bytes of a request; an idle connection is closed after as long."""
-
-LINGER_MS: Final = 10
-"""How long a thread waits on a connection for the next request, as long as threads are free: to hand the
-connection back, and be woken again, costs about as much as a small request."""
 
 FREE_THREADS: Final = 2
 """Threads that wait on no connection, but for whatever comes."""
 
 STOP_SECONDS: Final = 10
-HEADER_BYTES: Final = 32 * 1024
-"""Most bytes of a request line and its headers together."""
-
-DRAIN_BYTES: Final = 32 * 1024 * 1024
-DRAIN_SECONDS: Final = 2.0
-"""How much of a refused body is still taken off the wire, and for how long, before the connection is
-closed.  Closing at once resets it, and a client that is still sending never sees why."""
+FINISH_SECONDS: Final = 1.0
+"""How long the rest of an answer may take once the server stops."""
 
 ABANDON: Final = "tvault.abandon"
 """In the environment of a request: a function after which nothing more is read of its connection."""
 
+STREAM: Final = "tvault.stream"
+"""In the environment of a request: the `Reader` of its connection."""
+
 HANG_UP: Final = "tvault.hang_up"
 """In the environment of a request: a function for another thread, after which nothing more comes."""
 
-_NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
-_LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 _CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,8})(?:[ \t]*;[^\r\n]*)?\r\n")
 _CHUNK_LINE_BYTES: Final = 256
 _TRAILER_LINES: Final = 32
-_SINGLE: Final = frozenset(
-    {b"Authorization", b"Content-Length", b"Content-Type", b"Host", b"Transfer-Encoding"}
-)
 
 _log = logging.getLogger("tvault.server")
+_tell = Seldom(_log)
 
 
 class FramingError(ValueError):
@@ -81,6 +69,25 @@ class ByteStream(Protocol):
 
     def readline(self, size: int) -> bytes:
         """Up to a line feed, at most `size` bytes."""
+
+
+class LengthBody:
+    """A body of which the length is known: `wsgi.input` of such a request."""
+
+    def __init__(self, stream: ByteStream, length: int) -> None:
+        self._stream = stream
+        self._left = length
+
+    @property
+    def ended(self) -> bool:
+        """Whether all of it was read."""
+        return self._left == 0
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes; fewer only at the end of the body, or of the stream."""
+        part = self._stream.read(min(size, self._left)) if self._left else b""
+        self._left -= len(part)
+        return part
 
 
 class ChunkedBody:
@@ -135,48 +142,24 @@ class ChunkedBody:
         raise FramingError("the trailers do not end")
 
 
-class _HeaderReader(cheroot.server.HeaderReader):
-    """Headers by the grammar of RFC 9112: no folding, no blank before the colon, nothing twice that
-    must stand once.  A name with an underscore is dropped: in the environment it would look like
-    another header.
-    """
-
-    def __call__(self, rfile: Any, hdict: dict[bytes, bytes] | None = None) -> dict[bytes, bytes]:
-        headers: dict[bytes, bytes] = {} if hdict is None else hdict
-        while True:
-            line: bytes = rfile.readline()
-            if line == b"\r\n":
-                _check_body_headers(headers)
-                return headers
-            if not line.endswith(b"\r\n"):
-                raise ValueError("The headers do not end.")
-            name, colon, rest = line[:-2].partition(b":")
-            value = rest.strip(b" \t")
-            if not colon or not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
-                raise ValueError("A line among the headers is no header.")
-            if b"_" in name:
-                continue
-            name = name.title()
-            if name in headers and name in _SINGLE:
-                raise ValueError(f"The header {name.decode('ascii')} stands twice.")
-            headers[name] = headers[name] + b", " + value if name in headers else value
-
-
-def _check_body_headers(headers: dict[bytes, bytes]) -> None:
-    length = headers.get(b"Content-Length")
-    coding = headers.get(b"Transfer-Encoding")
-    if length is not None and coding is not None:
-        raise ValueError("Content-Length and Transfer-Encoding exclude each other.")
-    if length is not None and not _LENGTH.fullmatch(length):
-        raise ValueError("The Content-Length is no number.")
-    if coding is not None and coding.lower() != b"chunked":
-        raise ValueError("The only Transfer-Encoding is chunked.")
-
-
 class _Request(cheroot.server.HTTPRequest):
     """A request whose refusals by the HTTP layer are problem documents like all others."""
 
-    header_reader = _HeaderReader()
+    header_reader = HeaderReader()
+    conn: Connection
+
+    def __init__(self, server: Any, conn: Any, *_: object) -> None:
+        super().__init__(server, conn)
+        self.scheme = b"https" if isinstance(conn.socket, ssl.SSLSocket) else b"http"
+
+    def parse_request(self) -> None:
+        """Parse the head, which is there."""
+        head = self.conn.rfile.take_head()
+        if len(head) > HEADER_BYTES:
+            self.simple_response("413 Request Entity Too Large")
+            return
+        self.rfile = io.BytesIO(head)
+        self.ready = self.read_request_line() and self.read_request_headers()
 
     def read_request_line(self) -> bool:
         try:
@@ -195,18 +178,29 @@ class _Request(cheroot.server.HTTPRequest):
         return True
 
     def respond(self) -> None:
-        super().respond()
+        """Have the request answered, and send as much of that as the client takes at once."""
+        if self.chunked_read:
+            self.rfile = ChunkedBody(self.conn.rfile)
+        else:
+            self.rfile = LengthBody(self.conn.rfile, int(self.inheaders.get(b"Content-Length", 0)))
+        self.server.gateway(self).respond()
+        if self.ready:
+            self.ensure_headers_sent()
+        if self.chunked_write:
+            self.conn.wfile.write(b"0\r\n\r\n")
         self.conn.wfile.flush()
 
     def simple_response(self, status: object, msg: str = "") -> None:
         refusal = _refusal(str(status)[:3], msg)
+        sent = self.inheaders.get(b"Request-Id", b"").decode("latin-1")
+        request_id = sent if sane_request_id(sent) else uuid4().hex
         self.close_connection = True
         self.conn.drain_first = True
         body = encode_json(problem(refusal))
         head = (
             f"HTTP/1.1 {STATUS[refusal.code]} {refusal.code}\r\n"
             f"Content-Type: {PROBLEM_TYPE}\r\nContent-Length: {len(body)}\r\n"
-            f"Cache-Control: no-store\r\n{REQUEST_ID}: {uuid4().hex}\r\nConnection: close\r\n\r\n"
+            f"Cache-Control: no-store\r\n{REQUEST_ID}: {request_id}\r\nConnection: close\r\n\r\n"
         )
         with contextlib.suppress(OSError):
             self.conn.wfile.write(head.encode("ascii") + body)
@@ -224,54 +218,18 @@ def _refusal(status: str, text: str) -> VaultError:
     return VaultError("malformed", text or "The request is not HTTP/1.1 as this server takes it.")
 
 
-class _Connection(cheroot.server.HTTPConnection):
-    """A connection that keeps its thread for a moment after an answer: the next request may follow at
-    once.  After a refusal it reads on for a while before it closes."""
-
+class _Connection(Connection):
     RequestHandlerClass = _Request
-    drain_first = False
-
-    def __init__(self, server: Server, connection: socket.socket, _: object) -> None:
-        super().__init__(server, connection, open_stream)
-        self._coming = select.poll()
-        self._coming.register(connection, select.POLLIN)
-
-    def communicate(self) -> bool:
-        while super().communicate():  # type: ignore[no-untyped-call]
-            if not (self.server.has_free_threads and self._has_next()):
-                return True
-        return False
-
-    def _has_next(self) -> bool:
-        return self.rfile.has_data() or bool(self._coming.poll(LINGER_MS))
-
-    def close(self) -> None:
-        if self.drain_first:
-            self.drain_first = False
-            with contextlib.suppress(OSError):
-                _drain(self.socket)
-        super().close()
-
-
-def _drain(connection: socket.socket) -> None:
-    connection.shutdown(socket.SHUT_WR)
-    until = time.monotonic() + DRAIN_SECONDS
-    taken = 0
-    while taken < DRAIN_BYTES and (left := until - time.monotonic()) > 0:
-        connection.settimeout(left)
-        piece = connection.recv(256 * 1024)
-        if not piece:
-            return
-        taken += len(piece)
 
 
 class _Gateway(cheroot.wsgi.Gateway_10):
-    """Hands the application a strict chunked body, and closes where its answer says so."""
+    """Closes where the application's answer says so, and where it left some of the body unread: that
+    must not be taken for the next request."""
 
     def get_environ(self) -> dict[str, Any]:  # type: ignore[override]
         environ: dict[str, Any] = super().get_environ()  # type: ignore[no-untyped-call]
-        if self.req.chunked_read:
-            environ["wsgi.input"] = ChunkedBody(self.req.conn.rfile)
+        reader: Reader = self.req.conn.rfile
+        environ[STREAM] = reader
         environ[ABANDON] = self._abandon
         environ[HANG_UP] = self._hang_up
         return environ
@@ -283,14 +241,17 @@ class _Gateway(cheroot.wsgi.Gateway_10):
 
     def _abandon(self) -> None:
         """Close the connection after the answer, whatever the other side still sends."""
+        self._is_abandoned = True
         self.req.close_connection = True
+
+    _is_abandoned = False
 
     def start_response(
         self, status: str, headers: Sequence[tuple[str, str]], exc_info: Any = None
     ) -> Any:
-        if ("Connection", "close") in headers:
+        if ("Connection", "close") in headers or not self.req.rfile.ended:
             self.req.close_connection = True
-            self.req.conn.drain_first = True
+            self.req.conn.drain_first = not self._is_abandoned
         return super().start_response(status, headers, exc_info)
 
 
@@ -302,8 +263,7 @@ class Server(cheroot.wsgi.Server):
     """
 
     ConnectionClass = _Connection
-    max_request_header_size = HEADER_BYTES
-    keep_alive_conn_limit = KEPT_ALIVE
+    tls: ssl.SSLContext | None = None
     nodelay = True
     version = "tvault"
 
@@ -318,6 +278,8 @@ class Server(cheroot.wsgi.Server):
         except OSError as error:
             reason = _plain_reason(error)
             raise VaultError("configuration", f"Cannot listen on {host}:{port}: {reason}.") from None
+        self._connections.close()
+        self._connections: Door = Door(self.socket, self._open, self.process_conn, self.tls)
 
     @staticmethod
     def bind_socket(socket_: socket.socket, bind_addr: tuple[str, int]) -> socket.socket:
@@ -334,6 +296,20 @@ class Server(cheroot.wsgi.Server):
         """Whether a thread may wait on a connection of its own: enough others wait for all."""
         return bool(self.requests.idle >= FREE_THREADS)
 
+    def put_conn(self, conn: Connection) -> None:
+        """Take a connection back from the thread that served it."""
+        if self.ready:
+            self._connections.put(conn)
+        else:
+            conn.finish(FINISH_SECONDS)
+
+    def forget(self, connection: Connection) -> None:
+        """The connection is closed."""
+        self._connections.forget(connection)
+
+    def _open(self, accepted: socket.socket) -> Connection:
+        return _Connection(self, accepted)
+
     @property
     def port(self) -> int:
         """The port it listens on, once prepared; the one asked for may have been 0."""
@@ -344,7 +320,7 @@ class Server(cheroot.wsgi.Server):
         whenever it tells of an exception.
         """
         error = sys.exc_info()[1]
-        _log.log(level, "http server: %s", msg if error is None else describe_failure(error))
+        _tell.tell(level, f"http server: {msg if error is None else describe_failure(error)}")
 
 
 def _plain_reason(error: OSError) -> str:
@@ -369,10 +345,13 @@ def describe_failure(error: BaseException) -> str:
     )
 
 
-def make_server(app: Callable[..., Any], host: str, port: int, threads: int) -> Server:
+def make_server(
+    app: Callable[..., Any], host: str, port: int, threads: int, tls: ssl.SSLContext | None = None
+) -> Server:
     """A server of the WSGI application `app` that is not listening yet.
 
-    `threads` is how many requests it reads, works on or answers at once; connections beyond wait.
+    `threads` is how many requests it reads, works on or answers at once; connections beyond wait.  With
+    `tls` it speaks nothing else.
     """
     server = Server(
         (host, port),
@@ -381,8 +360,11 @@ def make_server(app: Callable[..., Any], host: str, port: int, threads: int) -> 
         max=threads,
         server_name="tvault",
         request_queue_size=LISTEN_BACKLOG,
-        timeout=SOCKET_SECONDS,
         shutdown_timeout=STOP_SECONDS,
     )
     server.gateway = _Gateway
+    if tls is not None:
+        tls.sslsocket_class = TlsSocket
+        tls.options |= ssl.OP_NO_RENEGOTIATION
+        server.tls = tls
     return server

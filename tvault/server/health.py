@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tvault.engine import Health
 from tvault.replication.account import Condition
 from tvault.replication.promise import Standing
 from tvault.replication.ready import Notice
@@ -9,7 +10,7 @@ from tvault.replication.state import State
 from tvault.server.outlook import STUCK_SECONDS
 
 
-def health_of(state: State, *, can_write: bool) -> str:
+def health_of(state: State, *, can_write: bool) -> Health:
     """`ok`, `degraded` or `unavailable`, as `GET /health` says it."""
     if not can_write:
         return "unavailable"

@@ -9,14 +9,21 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterable
+from contextlib import suppress
+from typing import Annotated
 
 import msgspec
 
 from tvault.errors import VaultError
+from tvault.replication.bounds import Boot, Life, Name
 from tvault.replication.codec import FORMAT
+from tvault.replication.view import MOST_NODES
 
 HEADER = "Tvault-Hello"
 """The header that carries a `Hello` as JSON."""
+
+NodeName = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]{1,64}\Z")]
+"""What a log may quote."""
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -26,15 +33,15 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     digest of the owners' names, may differ for a while, so that a rolling restart can add one.
     """
 
-    cluster: str
-    ensemble: tuple[str, ...]
-    fields: str
-    keys: str
-    node: str
-    incarnation: str
-    boot: int
-    life: str
-    owners: str
+    cluster: Name
+    ensemble: Annotated[tuple[NodeName, ...], msgspec.Meta(max_length=MOST_NODES)]
+    fields: Name
+    keys: Name
+    node: NodeName
+    incarnation: Name
+    boot: Boot
+    life: Life
+    owners: Name
     format: int = FORMAT
 
     def refusal(self, other: Hello) -> str | None:
@@ -53,6 +60,13 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return None
 
 
+class _Version(msgspec.Struct, frozen=True):
+    """What every version's hello holds, whatever else is in it."""
+
+    node: NodeName
+    format: Annotated[int, msgspec.Meta(ge=0, le=1 << 31)]
+
+
 def digest_of_names(names: Iterable[str]) -> str:
     """Equal for equal lists of field paths or owners, in whatever order they were configured."""
     text = json.dumps(sorted(names))
@@ -65,16 +79,29 @@ def encode_hello(hello: Hello) -> str:
 
 
 def decode_hello(text: str | None) -> Hello:
-    """The hello in a header.  Raises `VaultError` `malformed`."""
+    """The hello in a header.  Raises `VaultError` `malformed`; for one of another version, which may
+    hold other things, by name."""
+    raw = (text or "").encode("latin-1", "replace")
     try:
-        return msgspec.json.decode((text or "").encode("latin-1"), type=Hello)
+        return msgspec.json.decode(raw, type=Hello)
     except (msgspec.DecodeError, UnicodeError):
-        raise VaultError("malformed", "The request carries no hello of a node.") from None
+        pass
+    refusal = "The request carries no hello of a node."
+    with suppress(msgspec.DecodeError, UnicodeError, RecursionError):
+        other = msgspec.json.decode(raw, type=_Version)
+        if other.format != FORMAT:
+            refusal = f"node {other.node} has another message format ({other.format}, here {FORMAT})"
+    raise VaultError("malformed", refusal)
 
 
 def check_credential(header: str | None, credential: str) -> None:
     """Raise `VaultError` `unauthorized` unless the header bears the cluster's credential."""
     kind, _, presented = (header or "").partition(" ")
-    equal = hmac.compare_digest(presented.strip().encode("utf-8", "replace"), credential.encode())
+    equal = hmac.compare_digest(_digest(presented.strip()), _digest(credential))
     if kind.lower() != "bearer" or not equal:
         raise VaultError("unauthorized", "This port needs the cluster's credential.")
+
+
+def _digest(text: str) -> bytes:
+    """Of one length for every text: comparing takes the same time, whatever was presented."""
+    return hashlib.sha256(text.encode("utf-8", "replace")).digest()

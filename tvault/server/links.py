@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import select
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -18,7 +19,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException, HTTPResponse
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -26,6 +27,7 @@ from tvault.errors import VaultError
 from tvault.replication import codec
 from tvault.replication.messages import Envelope
 from tvault.server.hello import HEADER, Hello, decode_hello, encode_hello
+from tvault.trust import distrust
 from tvault.wire import PEER_HELLO, PEER_STREAM
 
 LENGTH = struct.Struct(">I")
@@ -61,7 +63,8 @@ class Link:
 
     `lost` is called each time an established stream ends; `gone` each time the peer's port is found to
     refuse connections: its process has ended; `refused` with the reason whenever the peer refuses this
-    node, or is refused by it, for another reason than before.
+    node, or is refused by it, for another reason than before.  With `trusted` the peer must speak TLS,
+    with a certificate that this context verifies.
     """
 
     def __init__(
@@ -73,8 +76,10 @@ class Link:
         lost: Callable[[], None],
         gone: Callable[[], None],
         refused: Callable[[str], None],
+        trusted: ssl.SSLContext | None = None,
     ) -> None:
         self._peer = peer
+        self._trusted = trusted
         parts = urlsplit(peer.url)
         self._address = (parts.hostname or "", parts.port or 0)
         self._hello = hello
@@ -87,6 +92,7 @@ class Link:
         self._frames: deque[bytes] = deque()
         self._queued_bytes = 0
         self._left = memoryview(b"")  # of a chunk that did not go out whole
+        self._awaited = select.POLLOUT  # what the wire must be ready for before it goes on
         self._stream: socket.socket | None = None
         self._failure: OSError | Overflow | None = None
         self._was_used = False
@@ -142,7 +148,12 @@ class Link:
             self._left = self._left or memoryview(self._next_chunk())
             try:
                 self._left = self._left[self._stream.send(self._left) :]
-            except BlockingIOError:
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                # With TLS part of it may be on its way: the same bytes must come next, as they do.
+                self._awaited = select.POLLOUT
+                return
+            except ssl.SSLWantReadError:
+                self._awaited = select.POLLIN
                 return
             except OSError as error:
                 self._fail(error)
@@ -170,7 +181,7 @@ class Link:
             try:
                 with suppress(HTTPException, Overflow, OSError):
                     self._check_presence()
-                    with closing(HTTPConnection(*self._address, timeout=CONNECT_SECONDS)) as connection:
+                    with closing(self._connection()) as connection:
                         if self._is_welcome(connection):
                             was_up = True
                             self._keep_up(connection)
@@ -193,14 +204,32 @@ class Link:
         except ConnectionRefusedError:
             raise Gone from None
 
+    def _connection(self) -> HTTPConnection:
+        """A connection that is not there yet."""
+        host, port = self._address
+        if self._trusted is None:
+            return HTTPConnection(host, port, timeout=CONNECT_SECONDS)
+        return HTTPSConnection(host, port, timeout=CONNECT_SECONDS, context=self._trusted)
+
     def _is_welcome(self, connection: HTTPConnection) -> bool:
         """Whether the peer talks to this node, and this node to it."""
-        connection.request("GET", PEER_HELLO, headers=self._headers)
-        reason = self._refusal(connection.getresponse())
+        reason = self._greeting(connection)
         if reason is not None and reason != self._reason:
             self._refused(reason)
         self._reason = reason
         return reason is None
+
+    def _greeting(self, connection: HTTPConnection) -> str | None:
+        """Say who this node is, to the peer and nobody else.  Why they do not talk, if they do not."""
+        try:
+            connection.connect()
+        except ssl.SSLError as error:
+            reason = distrust(error)
+            if reason is None:
+                raise
+            return f"{self._peer}: {reason}"
+        connection.request("GET", PEER_HELLO, headers=self._headers)
+        return self._refusal(connection.getresponse())
 
     def _refusal(self, answer: HTTPResponse) -> str | None:
         body = answer.read()
@@ -252,7 +281,7 @@ class Link:
         if in_doubt:
             self._check_presence()
         if is_stuck:
-            _wait_for_room(stream)
+            _wait_until(stream, self._awaited)
         with self._changed:
             self._push()
         return True
@@ -299,10 +328,10 @@ class PeerLinks:
             link.flush()
 
 
-def _wait_for_room(stream: socket.socket) -> None:
-    """Until the wire takes something again.  Raises `TimeoutError`."""
+def _wait_until(stream: socket.socket, awaited: int) -> None:
+    """Until the wire is ready for what is awaited.  Raises `TimeoutError`."""
     wire = select.poll()
-    wire.register(stream, select.POLLOUT)
+    wire.register(stream, awaited)
     if not wire.poll(CONNECT_SECONDS * 1000):
         raise TimeoutError
 

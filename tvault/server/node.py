@@ -22,7 +22,7 @@ from tvault.model.commands import Command
 from tvault.model.rules import Judge
 from tvault.ordering import Declined, Ordering, Verdict
 from tvault.replication.memory import ProtocolViolation
-from tvault.replication.messages import Envelope, Learn, Message, Outcome, Proposal
+from tvault.replication.messages import Envelope, Learn, Message, Outcome, Proposal, bytes_in
 from tvault.replication.ready import Answer, Outgoing, Ready, Timing
 from tvault.replication.replica import Replica
 from tvault.replication.state import State
@@ -38,6 +38,9 @@ from tvault.store.ports import StoreViolation
 
 INBOX_ITEMS = 4096
 """Work that may wait for the node's thread; beyond it senders wait, and clients are told so."""
+
+INBOX_BYTES = 64 * 1024 * 1024
+"""What messages among it may hold together, but for one more of each sender."""
 
 BATCH_ITEMS = 256
 """Work taken before the outcome is carried out: what is persisted together shares one sync."""
@@ -101,7 +104,7 @@ class Node:
         self._tell = tell
         self._dice = SystemRandom()
         self._links: Links | None = None
-        self._inbox = Backlog(INBOX_ITEMS)
+        self._inbox = Backlog(INBOX_ITEMS, INBOX_BYTES)
         self._tickets = count(1)
         self._slots: dict[int, Slot] = {}
         self._waiters: list[tuple[int, int, Slot]] = []
@@ -160,7 +163,7 @@ class Node:
 
     def deliver(self, envelope: Envelope) -> None:
         """A message from another node; waits while the inbox is full, which slows the sender down."""
-        self._post(lambda: self._take(envelope))
+        self._post(lambda: self._take(envelope), bytes_in(envelope.message))
 
     def link_lost(self, node: str) -> None:
         """The connection to a node broke, and with it what was under way."""
@@ -219,9 +222,9 @@ class Node:
         known = self._wait(ticket, slot, lambda: heapq.heappush(self._waiters, waiter), deadline)
         return isinstance(known, Answer)
 
-    def _post(self, work: Callable[[], None]) -> None:
+    def _post(self, work: Callable[[], None], size: int = 0) -> None:
         """Wait for room in the inbox, but not of a node that has ended."""
-        while not (self._outlook.has_ended or self._inbox.put(work, POST_SECONDS)):
+        while not (self._outlook.has_ended or self._inbox.put(work, POST_SECONDS, size)):
             pass
 
     def _new_slot(self) -> tuple[int, Slot]:

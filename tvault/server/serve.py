@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import faulthandler
 import logging
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -21,9 +19,9 @@ from tvault.model.rules import Judge
 from tvault.model.rules import Limits as MintLimits
 from tvault.replication.ready import Timing
 from tvault.replication.recovery import Identity
-from tvault.server.allocator import keep_memory_small
 from tvault.server.chain_engine import ChainEngine
 from tvault.server.client_api import ClientApi
+from tvault.server.engine_api import EngineApi
 from tvault.server.folder import DataFolder, Opened
 from tvault.server.framing import Server, make_server
 from tvault.server.health import health_of, trouble_of
@@ -31,16 +29,22 @@ from tvault.server.hello import Hello, digest_of_names
 from tvault.server.lifetime import Lifetime
 from tvault.server.links import Link, Peer, PeerLinks
 from tvault.server.node import Node, Told
-from tvault.server.peer_api import PeerApi
-from tvault.server.turns import WAITING_REQUESTS
+from tvault.server.peer_api import STREAMS_A_PEER, PeerApi
+from tvault.server.turns import Turns
+from tvault.server.wiring import (
+    SPARE_THREADS,
+    begin_process,
+    limits_of,
+    open_client_port,
+    shown_by,
+    terms_of,
+    trusted_by,
+    warn_of_exposure,
+)
 from tvault.store.checking import JournalCheck
-from tvault.wire import Limits
 
-SWITCH_SECONDS = 0.001
-"""How long a thread may keep the interpreter while others wait: the node's thread must not wait long
-behind requests that are being decoded."""
-
-SPARE_THREADS = 8
+WAITING_QUESTIONS = 16
+"""Questions of gateways that wait for their turn on a node, at most."""
 
 _log = logging.getLogger("tvault.serve")
 
@@ -58,6 +62,7 @@ class RunningNode:
         keys = read_keys(config, os.environ)
         self._ring = KeyRing(keys.token)
         self._credential = derive(keys.cluster, "peer").hex()
+        self._shown, self._trusted = shown_by(config), trusted_by(config)
         self._folder = DataFolder(self._me.data)
         self._why: str | None = None
         self._undo: list[Callable[[], None]] = [self._folder.close]
@@ -130,32 +135,25 @@ class RunningNode:
         judge = Judge(opened.store, owners, mint_limits)
         self._store = opened.store
         self._node = Node(opened, timing, judge, self._events, self._tell)
+        self._engine = ChainEngine(self._node, self._store)
         self._open_peer_port(opened)
         self._open_client_port(OwnerTable(owners))
 
     def _open_client_port(self, owners: OwnerTable) -> None:
-        config, limits = self._config, self._config.limits
+        config = self._config
         api = ClientApi(
-            engine=ChainEngine(self._node, self._store),
+            engine=self._engine,
             keys=self._ring,
             fields=config.fields,
             owners=owners,
-            limits=Limits(
-                values_per_request=limits.values_per_request,
-                body_bytes=limits.body_bytes,
-                value_bytes=limits.value_bytes,
-                requests_at_once=limits.requests_at_once,
-            ),
+            limits=limits_of(config),
             status=self._status,
             nonce=partial(os.urandom, NONCE_BYTES),
             clock=time.monotonic,
             record=self._events.record,
             request_seconds=config.timing.request_timeout_ms / 1000,
         )
-        threads = limits.requests_at_once + WAITING_REQUESTS + SPARE_THREADS
-        address = self._me.api
-        self._api_server = make_server(api.app, address.host, address.port, threads)
-        self._api_server.prepare()
+        self._api_server = open_client_port(api.app, config, self._me.api, self._shown)
         self._undo.append(self._api_server.stop)
 
     def _open_peer_port(self, opened: Opened) -> None:
@@ -179,11 +177,19 @@ class RunningNode:
             status=self._peer_status,
             refused=self._note_refusal,
             differs=self._note_other_owners,
+            engine=EngineApi(
+                self._engine,
+                terms_of(config, self._ring),
+                Turns(config.limits.requests_at_once, WAITING_QUESTIONS),
+                request_seconds=config.timing.request_timeout_ms / 1000,
+                refused=self._note_refusal,
+            ),
         )
         others = [node for node in config.nodes if node.id != self._me.id]
         address = self._me.peer
-        threads = 2 * len(others) + SPARE_THREADS
-        self._peer_server = make_server(api.app, address.host, address.port, threads)
+        questions = config.limits.requests_at_once + WAITING_QUESTIONS
+        threads = STREAMS_A_PEER * len(others) + questions + SPARE_THREADS
+        self._peer_server = make_server(api.app, address.host, address.port, threads, self._shown)
         self._peer_server.prepare()
         self._undo += (self._peer_server.stop, api.stop)
         self._links = PeerLinks(
@@ -195,6 +201,7 @@ class RunningNode:
                     lost=partial(self._node.link_lost, node.id),
                     gone=partial(self._node.unreachable, node.id),
                     refused=self._note_refusal,
+                    trusted=self._trusted,
                 )
                 for node in others
             }
@@ -278,17 +285,10 @@ def run_node(config: Config, node_id: str) -> int:
     Must be called by the main thread.  Raises `VaultError` when it cannot start: an unknown node, a
     folder or a port that cannot be used, a key that is missing.
     """
-    sys.setswitchinterval(SWITCH_SECONDS)
-    keep_memory_small()
-    _log_to_stderr()
+    begin_process()
+    me = config.node(node_id)
+    warn_of_exposure(config, me.api, me.peer)
     lifetime = Lifetime(partial(RunningNode, config, node_id))
     lifetime.heed_signals()
     lifetime.run()
     return 0
-
-
-def _log_to_stderr() -> None:
-    faulthandler.enable()  # a mapped file that cannot be read ends the process: where, at least
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
-    )

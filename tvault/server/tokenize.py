@@ -14,11 +14,12 @@ from typing import Final
 
 from tvault.engine import Engine, StaleEpoch, TokensExist, Written
 from tvault.errors import VaultError
-from tvault.model.blocks import open_places, seal
+from tvault.model.blocks import seal
 from tvault.model.commands import Mint
 from tvault.model.keys import KeyRing, Scope
-from tvault.model.records import Places
+from tvault.model.records import LookTooLong
 from tvault.model.tokens import render_tokens
+from tvault.server.reading import opened
 
 ROUNDS: Final = 16
 """How often a write is tried when other writes keep coming between."""
@@ -72,7 +73,7 @@ class Tokenizer:
         for _ in range(ROUNDS):
             if work is None or work.epoch != epoch:
                 work = _Work.of(self._keys.scope(owner, epoch), distinct, canonicals, render)
-            missing = self._missing(work, deadline)
+            missing = self._missing(work, range(len(distinct)), deadline)
             if missing:
                 verdict = self._write(work, missing, deadline)
             else:
@@ -89,16 +90,22 @@ class Tokenizer:
                 self._engine.wait_for(verdict.seq, deadline)
         raise VaultError("unavailable", "Other writes kept coming between; try again.")
 
-    def _missing(self, work: _Work, deadline: float) -> list[int]:
-        """The places of the values that have no token yet; the others' are found to be theirs."""
-        if not work.digests:
+    def _missing(self, work: _Work, part: range, deadline: float) -> list[int]:
+        """The places, in this part, of the values that have no token yet; the others' are found to be
+        theirs."""
+        if not part:
             return []
-        digests = b"".join(work.digests)
-        places = self._engine.look_up(work.scope.owner, work.epoch, digests, deadline)
-        found, values = found_values(work.scope, places)
-        if values != [work.distinct[at] for at in found]:
+        digests = b"".join(work.digests[part.start : part.stop])
+        try:
+            places = self._engine.look_up(work.scope.owner, work.epoch, digests, deadline)
+        except LookTooLong:
+            middle = len(part) // 2
+            one, two = (self._missing(work, half, deadline) for half in (part[:middle], part[middle:]))
+            return one + two
+        found, values = opened(work.scope, places)
+        if values != [work.distinct[part[at]] for at in found]:
             raise Collision(work.epoch)
-        return places.missing()
+        return [part[at] for at in places.missing()]
 
     def _write(
         self, work: _Work, missing: Sequence[int], deadline: float
@@ -141,12 +148,3 @@ class _Work:
 
     def __repr__(self) -> str:
         return f"<_Work of {len(self.distinct)} values in epoch {self.epoch}>"
-
-
-def found_values(scope: Scope, places: Places) -> tuple[list[int], list[bytes]]:
-    """The positions that were found, and their canonical values.  Every block is opened once.
-
-    Raises `model.blocks.SealBroken`.
-    """
-    positions, wanted = places.by_block()
-    return positions, open_places(scope, wanted)

@@ -17,7 +17,8 @@ from uuid import uuid4
 import bottle  # type: ignore[import-untyped]
 
 from tvault.errors import VaultError
-from tvault.server.framing import FramingError, describe_failure
+from tvault.server.framing import HANG_UP, STREAM, FramingError, describe_failure
+from tvault.server.intake import Intake, places_of
 from tvault.server.turns import Turns
 from tvault.wire import (
     JSON_TYPE,
@@ -32,7 +33,9 @@ from tvault.wire import (
 
 Environ = dict[str, Any]
 
-_READ_BYTES: Final = 256 * 1024
+_SPARED: Final = 8
+"""One in so many places is left for other owners than the one that holds all others."""
+
 _BODY_READ: Final = "tvault.body_read"
 _ID: Final = "tvault.request_id"
 _NOWHERE: Final = "/?"
@@ -94,7 +97,9 @@ class Web:
     ) -> None:
         self._owner_of = owner_of
         self._limits = limits
-        self._turns = Turns(limits.requests_at_once)
+        most = limits.requests_at_once
+        self._turns = Turns(most, spare=most // _SPARED)
+        self._intake = Intake(limits.body_bytes)
         self._bottle = bottle.Bottle()
         self._bottle.config["catchall"] = False
         self._bottle.default_error_handler = _refuse_route
@@ -116,7 +121,7 @@ class Web:
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
             common = [(REQUEST_ID, request_id), ("Cache-Control", "no-store")]
-            if _carries_body(environ) and not environ.get(_BODY_READ):
+            if carries_body(environ) and not is_body_read(environ):
                 # What is left of the body must not be taken for the next request.
                 common.append(("Connection", "close"))
             return start_response(status, [*headers, *common], exc_info)
@@ -125,7 +130,7 @@ class Web:
             body: Iterable[bytes] = self._bottle(environ, start)
         except Exception as error:  # noqa: BLE001  whatever it is, the client must learn nothing of it
             _log.error("request %s failed: %s", request_id, describe_failure(error))
-            refusal = _refused(VaultError("internal", "The request failed inside the server."))
+            refusal = refused(VaultError("internal", "The request failed inside the server."))
             start(
                 "500 Internal Server Error",
                 [*refusal.headers, ("Content-Length", str(len(refusal.body)))],
@@ -138,18 +143,27 @@ class Web:
         try:
             answer = self._answer(route, environ)
         except VaultError as error:
-            answer = _refused(error)
+            answer = refused(error)
         return _as_response(answer)
 
     def _answer(self, route: Route, environ: Environ) -> Answer:
         request_id: str = environ[_ID]
         owner = self._owner_of(environ.get("HTTP_AUTHORIZATION")) if route.has_key else ""
-        with self._turns.one() if route.is_counted else nullcontext():
-            body = b""
-            if route.has_body:
-                _check_json_type(environ)
-                body = read_body(environ, self._limits.body_bytes)
-            return route.handler(Call(owner, request_id, body))
+        if not route.has_body:
+            with self._turns.one(owner) if route.is_counted else nullcontext():
+                return route.handler(Call(owner, request_id))
+        _check_json_type(environ)
+        limit = self._limits.body_bytes
+        with self._intake.body(
+            owner,
+            _length_of(environ, limit),
+            environ[STREAM],
+            partial(read_body, environ, limit),
+            environ[HANG_UP],
+        ) as body:
+            places = places_of(body, limit)
+            with self._turns.one(owner, places) if route.is_counted else nullcontext():
+                return route.handler(Call(owner, request_id, body))
 
 
 def json_answer(document: object, status: int = 200) -> Answer:
@@ -169,12 +183,9 @@ def read_body(environ: Environ, limit: int) -> bytes:
     Raises `VaultError` `too_large` (before it reads, if the length is announced), `malformed` when it
     is badly framed or does not arrive.
     """
-    announced = environ.get("CONTENT_LENGTH") or "0"
-    length = None if _is_chunked(environ) else int(announced)
-    if length is not None and length > limit:
-        raise _too_long(limit)
+    length = _length_of(environ, limit)
     try:
-        body = _read_up_to(environ["wsgi.input"], limit + 1 if length is None else length)
+        body: bytes = environ["wsgi.input"].read(limit + 1 if length is None else length)
     except FramingError as error:
         raise VaultError("malformed", f"The body is badly framed: {error}.") from None
     except TimeoutError:
@@ -189,12 +200,19 @@ def read_body(environ: Environ, limit: int) -> bytes:
     return body
 
 
-def _read_up_to(stream: Any, most: int) -> bytes:
-    parts: list[bytes] = []
-    while most > 0 and (part := stream.read(min(most, _READ_BYTES))):
-        parts.append(part)
-        most -= len(part)
-    return b"".join(parts)
+def _length_of(environ: Environ, limit: int) -> int | None:
+    """The length of the body, if it is known.  Raises `VaultError` `too_large`."""
+    if _is_chunked(environ):
+        return None
+    length = int(environ.get("CONTENT_LENGTH") or "0")
+    if length > limit:
+        raise _too_long(limit)
+    return length
+
+
+def is_body_read(environ: Environ) -> bool:
+    """Whether `read_body` has read the whole of it."""
+    return bool(environ.get(_BODY_READ))
 
 
 def _too_long(limit: int) -> VaultError:
@@ -206,13 +224,14 @@ def _is_chunked(environ: Environ) -> bool:
     return "HTTP_TRANSFER_ENCODING" in environ
 
 
-def _carries_body(environ: Environ) -> bool:
+def carries_body(environ: Environ) -> bool:
+    """Whether the request announces a body."""
     return _is_chunked(environ) or int(environ.get("CONTENT_LENGTH") or "0") > 0
 
 
 def _check_json_type(environ: Environ) -> None:
     """Raise `VaultError` unless the body is announced as JSON in UTF-8; no body at all is malformed."""
-    if not _carries_body(environ):
+    if not carries_body(environ):
         raise VaultError("malformed", "The request needs a JSON body.")
     kind, *parameters = environ.get("CONTENT_TYPE", "").lower().split(";")
     charsets = [text.strip() for text in parameters if text.strip().startswith("charset")]
@@ -223,7 +242,8 @@ def _check_json_type(environ: Environ) -> None:
         raise VaultError("unsupported_media_type", f"The body must be {JSON_TYPE} in UTF-8.")
 
 
-def _refused(error: VaultError) -> Answer:
+def refused(error: VaultError) -> Answer:
+    """The problem document that tells of `error`, as an answer."""
     document = problem(error)
     headers = [("Content-Type", PROBLEM_TYPE)]
     if document["status"] == 401:
@@ -240,8 +260,8 @@ def _as_response(answer: Answer) -> Any:
 def _refuse_route(error: Any) -> Any:
     """The answer where bottle finds no route, or not for this method."""
     if error.status_code != 405:
-        return _as_response(_refused(VaultError("not_found", "There is nothing here.")))
-    response = _as_response(_refused(VaultError("method_not_allowed", "The path takes other methods.")))
+        return _as_response(refused(VaultError("not_found", "There is nothing here.")))
+    response = _as_response(refused(VaultError("method_not_allowed", "The path takes other methods.")))
     allowed = {name.strip() for name in error.get_header("Allow", "").split(",")}
     response.set_header("Allow", ", ".join(sorted(allowed | ({"HEAD"} if "GET" in allowed else set()))))
     return response

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from tvault.replication.entry import Position
 from tvault.store.generations import Generation
-from tvault.store.masked import PLACE_BITS, Keys, Spots, tokens_of
+from tvault.store.masked import PLACE_BITS, Keys, Masks, Spots
 from tvault.store.ports import StoreViolation
 from tvault.store.records import Stored, rising_ids
 from tvault.store.runs import Columns, Run, RunWriter, Stretch
@@ -142,6 +143,7 @@ def joint_stretch(runs: Sequence[Run]) -> Stretch:
         blocks=sum(stretch.blocks for stretch in stretches),
         top_block=newest.top_block,
         epochs=newest.epochs,
+        masks=newest.masks,
     )
 
 
@@ -151,7 +153,8 @@ class Gathering:
     `before` is what the run before them says of the journal, None when there is none.
     """
 
-    def __init__(self, after: Position, before: Stretch | None) -> None:
+    def __init__(self, masks: Masks, after: Position, before: Stretch | None) -> None:
+        self._masks = masks
         self._after = after
         self._last = after
         self._top_block = before.top_block if before else 0
@@ -193,6 +196,7 @@ class Gathering:
             blocks=len(np.unique(spots >> PLACE_BITS)),
             top_block=self._top_block,
             epochs=self._epochs,
+            masks=self._masks.name,
         )
         return write_run(folder, stretch, in_parts([Columns(high, low, spots)]))
 
@@ -205,7 +209,7 @@ class Gathering:
             for stored in waiting
             for start in stored.rows.epochs
         ]
-        self._add(*tokens_of(blocks, ids), starts)
+        self._add(*self._masks.tokens_of(blocks, ids), starts)
 
     def _add(self, keys: Keys, spots: Spots, starts: Sequence[tuple[int, str, int]]) -> None:
         self._keys.append(keys)
@@ -216,15 +220,20 @@ class Gathering:
         self._epochs = sum_epochs(self._epochs, starts)
 
 
-def runs_read(
-    folder: Path, journal: JournalReader, after: Position, before: Stretch | None, until: int
-) -> Iterator[Run]:
-    """Runs of the entries after `after` up to `until`, read from the journal; `before` is what the run
-    before them says of it.  Raises `JournalDamaged`, `StoreViolation`, `OSError`."""
-    gathering = Gathering(after, before)
-    for stored in journal.entries(after, until):
-        gathering.add_entry(stored)
-        if gathering.is_full or stored.entry.seq == until:
-            run = gathering.write(folder)
-            yield run
-            gathering = Gathering(run.stretch.last, run.stretch)
+@dataclass(frozen=True)
+class Source:
+    """Where runs are made from anew: the journal, and the masks of their keys."""
+
+    journal: JournalReader
+    masks: Masks
+
+    def runs(self, folder: Path, after: Position, before: Stretch | None, until: int) -> Iterator[Run]:
+        """Runs of the entries after `after` up to `until`, in `folder`; `before` is what the run before
+        them says of the journal.  Raises `JournalDamaged`, `StoreViolation`, `OSError`."""
+        gathering = Gathering(self.masks, after, before)
+        for stored in self.journal.entries(after, until):
+            gathering.add_entry(stored)
+            if gathering.is_full or stored.entry.seq == until:
+                run = gathering.write(folder)
+                yield run
+                gathering = Gathering(self.masks, run.stretch.last, run.stretch)

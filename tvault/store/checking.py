@@ -18,7 +18,6 @@ from typing import Protocol
 
 from tvault.store.failures import JournalDamaged, StoreBroken, StoreClosed, StoreFailure
 from tvault.store.index import Snapshot
-from tvault.store.masked import tokens_of
 from tvault.store.ports import Checked, Store
 from tvault.store.records import Stored, read_journal, rising_ids
 from tvault.store.runs import Run
@@ -151,7 +150,7 @@ def check_slice(
     if any(older >= newer for older, newer in pairwise(epoch_ids)):
         raise JournalDamaged(f"the epochs of entries up to {last.seq} are out of order")
     blocks = [block for stored in taken for block in stored.rows.blocks]
-    keys, spots = tokens_of(blocks, block_ids)
+    keys, spots = snapshot.masks.tokens_of(blocks, block_ids)
     if (snapshot.find_keys(keys, snapshot.top) != spots).any() and not any(
         map(_is_damaged, snapshot.runs)
     ):

@@ -16,12 +16,12 @@ import numpy as np
 
 from tvault.model.commands import Block
 from tvault.replication.entry import ORIGIN, Position
-from tvault.store.building import NO_EPOCHS, JournalReader
+from tvault.store.building import NO_EPOCHS, JournalReader, Source
 from tvault.store.failures import StoreBroken
 from tvault.store.generations import Generation
-from tvault.store.masked import ABSENT, Keys, Spots, keys_of, tokens_of
+from tvault.store.masked import ABSENT, Keys, Masks, Spots
 from tvault.store.merging import Merger
-from tvault.store.opening import open_runs
+from tvault.store.opening import open_masks, open_runs
 from tvault.store.ports import StoreViolation
 from tvault.store.runs import Run, RunDamaged, Stretch
 
@@ -39,6 +39,7 @@ class Snapshot:
     Later tokens may come into the newest generation; their block ids are above `top`.
     """
 
+    masks: Masks
     runs: tuple[Run, ...]
     generations: tuple[Generation, ...]
     top: int
@@ -47,7 +48,7 @@ class Snapshot:
 
     def find(self, owner: str, epoch: int, digests: bytes) -> Spots:
         """The spots of these digests of one owner and epoch, 16 bytes each, side by side."""
-        return self.find_keys(keys_of(owner, epoch, digests), self.top)
+        return self.find_keys(self.masks.keys_of(owner, epoch, digests), self.top)
 
     def find_keys(self, keys: Keys, top: int) -> Spots:
         """The spots of these masked digests that stand in blocks up to `top`."""
@@ -89,11 +90,13 @@ class TokenIndex:
         self._run_tokens = run_tokens
         self._lock = threading.Lock()  # two threads replace the snapshot, the writer and the merger
         self._handed_over = 0
-        runs = tuple(open_runs(folder, journal, settled))
+        self._masks = open_masks(folder)
+        source = Source(journal, self._masks)
+        runs = tuple(open_runs(folder, source, settled))
         top = runs[-1].stretch.top_block if runs else 0
         last = runs[-1].stretch.last if runs else ORIGIN
-        self.snapshot = Snapshot(runs, (Generation(last),), top, top)
-        self._merger = Merger(folder, runs, journal, self._publish)
+        self.snapshot = Snapshot(self._masks, runs, (Generation(last),), top, top)
+        self._merger = Merger(folder, runs, source, self._publish)
         self._merger.start()
 
     @property
@@ -107,6 +110,7 @@ class TokenIndex:
             blocks=sum(stretch.blocks for stretch in stretches),
             top_block=stretches[-1].top_block if stretches else 0,
             epochs=stretches[-1].epochs if stretches else NO_EPOCHS,
+            masks=self._masks.name,
         )
 
     def judge(self, blocks: Sequence[Block], ids: Sequence[int], keep_id: int) -> Batch:
@@ -114,7 +118,7 @@ class TokenIndex:
 
         Raises `StoreViolation` when one stands in a block up to `keep_id` or twice in `blocks`.
         """
-        keys, spots = tokens_of(blocks, ids)
+        keys, spots = self._masks.tokens_of(blocks, ids)
         names = keys.names()
         in_order = np.sort(keys.high)
         stands_twice = (in_order[1:] == in_order[:-1]).any() and len(set(names)) != len(names)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from tvault.model.commands import DIGEST_BYTES, Block, Rows
-from tvault.model.records import Places
+from tvault.model.records import Places, refuse_long_look
 from tvault.replication.entry import ORIGIN, Entry, Position
 from tvault.store.journal import (
     advance_commit,
@@ -107,6 +107,7 @@ class MemoryStore:
             block_of.append(number)
             place_of.append(place)
             seq = max(seq, brought_by)
+        refuse_long_look(len(blocks), sum(len(block.sealed) for block in blocks))
         return Places(
             blocks=blocks,
             block_of=np.array(block_of, dtype=np.int64),

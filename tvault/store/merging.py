@@ -16,11 +16,10 @@ from pathlib import Path
 
 from tvault.store.building import (
     Gathering,
-    JournalReader,
+    Source,
     first_to_merge,
     in_parts,
     joint_stretch,
-    runs_read,
     write_run,
 )
 from tvault.store.folders import has_room
@@ -52,12 +51,10 @@ class Merger:
     (`StoreViolation`), the journal is damaged (`JournalDamaged`), or reading or writing failed.
     """
 
-    def __init__(
-        self, folder: Path, runs: Sequence[Run], journal: JournalReader, publish: Publish
-    ) -> None:
+    def __init__(self, folder: Path, runs: Sequence[Run], source: Source, publish: Publish) -> None:
         self._folder = folder
         self._runs = list(runs)
-        self._journal = journal
+        self._source = source
         self._publish = publish
         self._waiting: deque[Generation] = deque()
         self._damaged: deque[Run] = deque()
@@ -148,7 +145,8 @@ class Merger:
             self._stop_if_told()
             generation = self._waiting[0]
             self._refuse_last_room(len(generation))
-            gathering = Gathering(generation.after, self._runs[-1].stretch if self._runs else None)
+            before = self._runs[-1].stretch if self._runs else None
+            gathering = Gathering(self._source.masks, generation.after, before)
             gathering.add_generation(generation)
             self._runs.append(gathering.write(self._folder))
             self._publish(tuple(self._runs), generation)
@@ -183,7 +181,7 @@ class Merger:
         stretch = run.stretch
         _log.warning("%s is damaged: it is made again from the journal", run.path)
         made: list[Run] = []
-        for part in runs_read(self._folder, self._journal, stretch.after, before, stretch.last.seq):
+        for part in self._source.runs(self._folder, stretch.after, before, stretch.last.seq):
             made.append(part)
             self._stop_if_told()
         self._replace([run], made)

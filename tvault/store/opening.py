@@ -1,25 +1,57 @@
-"""The runs that a store begins with: from sound files, and for the rest from the journal."""
+"""The masks and runs that a store begins with: from sound files, and for the rest from the journal."""
 
 from __future__ import annotations
 
 import logging
+import os
 from contextlib import suppress
 from pathlib import Path
 
 from tvault.replication.entry import ORIGIN, Position
-from tvault.store.building import JournalReader, runs_read
+from tvault.store.building import Source
 from tvault.store.failures import JournalDamaged
 from tvault.store.folders import sync_folder
-from tvault.store.runs import PART_SUFFIX, SUFFIX, Run, RunDamaged, open_run
+from tvault.store.masked import NAME_BYTES, SECRET_BYTES, Masks
+from tvault.store.runs import PART_SUFFIX, SUFFIX, Run, RunDamaged, open_run, reading
 
 MUCH_TOKENS = 2**17
 MUCH_ENTRIES = 2**14
 """From so many tokens or entries on, what is read from the journal becomes runs at once."""
 
+MASKS_FILE = "masks"
+"""Holds the secret of the masks and their name: without it, all runs are made again."""
+
 _log = logging.getLogger("tvault.store")
 
 
-def open_runs(folder: Path, journal: JournalReader, settled: int) -> list[Run]:
+def open_masks(folder: Path) -> Masks:
+    """The masks of the store whose index is in `folder`, made when there are none or what is there is
+    damaged.  Raises `OSError`."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    path = folder / MASKS_FILE
+    with suppress(RunDamaged), reading(path) as file:
+        content = file.read(SECRET_BYTES + NAME_BYTES + 1)
+        masks = Masks(content[:SECRET_BYTES])
+        if content == masks.secret + masks.name:
+            return masks
+    masks = Masks(os.urandom(SECRET_BYTES))
+    keep_masks(folder, masks)
+    return masks
+
+
+def keep_masks(folder: Path, masks: Masks) -> None:
+    """Return once the masks of the store are on the disk.  Raises `OSError`."""
+    part = folder / (MASKS_FILE + PART_SUFFIX)
+    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(masks.secret + masks.name)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(folder / MASKS_FILE)
+    sync_folder(folder)
+
+
+def open_runs(folder: Path, source: Source, settled: int) -> list[Run]:
     """The runs in `folder`, oldest first, without a gap from the beginning of the journal.
 
     Every file is read and its checksums compared; a damaged one is dropped and, when others follow it,
@@ -29,16 +61,16 @@ def open_runs(folder: Path, journal: JournalReader, settled: int) -> list[Run]:
     Raises `JournalDamaged` when a sound run vouches for an entry that the journal does not hold: what
     is in a run was committed.  Raises `OSError`.
     """
-    folder.mkdir(mode=0o700, exist_ok=True)
+    journal = source.journal
     for part in folder.glob("*" + PART_SUFFIX):
         part.unlink()
-    left = [run for path in sorted(folder.glob("*" + SUFFIX)) if (run := _sound_run(path, journal))]
+    left = [run for path in sorted(folder.glob("*" + SUFFIX)) if (run := _sound_run(path, source))]
     runs: list[Run] = []
     while left:
         first = min(run.stretch.after for run in left)
         end = _end_of(runs)
         if first.seq > end.seq:
-            runs += runs_read(folder, journal, end, runs[-1].stretch if runs else None, first.seq)
+            runs += source.runs(folder, end, runs[-1].stretch if runs else None, first.seq)
         # A merge that a crash cut short leaves its sources beside the run that has it all.
         begun = [run for run in left if run.stretch.after == first]
         runs.append(max(begun, key=lambda run: run.stretch.last))
@@ -46,14 +78,17 @@ def open_runs(folder: Path, journal: JournalReader, settled: int) -> list[Run]:
     end = _end_of(runs)
     is_much = settled - end.seq >= MUCH_ENTRIES or journal.tokens_after(end.seq) >= MUCH_TOKENS
     if settled > end.seq and is_much:
-        runs += runs_read(folder, journal, end, runs[-1].stretch if runs else None, settled)
+        runs += source.runs(folder, end, runs[-1].stretch if runs else None, settled)
     _remove_others(folder, runs)
     return runs
 
 
-def _sound_run(path: Path, journal: JournalReader) -> Run | None:
+def _sound_run(path: Path, source: Source) -> Run | None:
+    journal = source.journal
     try:
         run = open_run(path)
+        if run.stretch.masks != source.masks.name:
+            raise RunDamaged(f"{path.name} has keys of other masks")
         run.check()
     except RunDamaged:
         _log.warning("%s is damaged: it is made again from the journal", path)

@@ -61,7 +61,8 @@ class Store(Protocol):
 
     def find(self, owner: str, epoch: int, digests: bytes) -> Places:
         """Where the values of these digests (16 bytes each, side by side) are, uncommitted entries
-        included.  One look: an entry written during the call is seen whole or not at all."""
+        included.  One look: an entry written during the call is seen whole or not at all.  Raises
+        `model.records.LookTooLong` when they stand in several blocks that are too long together."""
 
     def exists(self, owner: str, epoch: int, digests: bytes) -> int:
         """The highest `seq` that brought one of the digests (16 bytes each, side by side), or 0 when

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from tvault.model.commands import DIGEST_BYTES, Block, EpochStart, Rows
+from tvault.model.records import refuse_long_look
 from tvault.replication.entry import ORIGIN, Entry, Kind, Position, chain_digest
 from tvault.store.failures import JournalDamaged
 from tvault.store.journal import body_of
@@ -198,8 +199,12 @@ def rising_ids(stored: Sequence[Stored], above: int) -> list[int]:
 
 
 def read_blocks(connection: sqlite3.Connection, ids: Sequence[int]) -> list[Located]:
-    """The blocks of these ids that are there, in the order of `ids`, which must rise."""
+    """The blocks of these ids that are there, in the order of `ids`, which must rise.
+
+    Raises `LookTooLong` when they are several, and too long together.
+    """
     found: list[Located] = []
+    size = 0
     for at in range(0, len(ids), KEYS_AT_ONCE):
         some = ids[at : at + KEYS_AT_ONCE]
         query = f"{_SELECT_BLOCKS} WHERE id IN ({_marks(some)}) ORDER BY id"
@@ -207,6 +212,8 @@ def read_blocks(connection: sqlite3.Connection, ids: Sequence[int]) -> list[Loca
             Located(row[0], row[1], Block(row[2], row[3], row[4], row[5]))
             for row in connection.execute(query, some)
         )
+        size += sum(len(located.block.sealed) for located in found[at:])
+        refuse_long_look(len(found), size)
     return found
 
 

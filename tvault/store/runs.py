@@ -32,7 +32,7 @@ SUFFIX = ".run"
 PART_SUFFIX = ".part"
 """Of a file that is being written: worth nothing after a crash."""
 
-_MAGIC = b"tvrun 1\n"
+_MAGIC = b"tvrun 2\n"
 _HEAD = struct.Struct(">8sII")
 _HEAD_BYTES = 512
 _WORD = 8
@@ -53,7 +53,8 @@ class Stretch(msgspec.Struct, frozen=True, array_like=True):
     """A stretch of the journal whose tokens are in a run: the entries after one position up to another.
 
     `tokens` and `blocks` are how many these entries brought, `top_block` is the highest block id given
-    out up to `last`, and `epochs` a checksum over all starts of epochs up to there.
+    out up to `last`, and `epochs` a checksum over all starts of epochs up to there.  `masks` is the name
+    of the masks that their keys are made with.
     """
 
     after: Position
@@ -62,6 +63,7 @@ class Stretch(msgspec.Struct, frozen=True, array_like=True):
     blocks: int
     top_block: int
     epochs: bytes
+    masks: bytes
 
 
 class _Head(msgspec.Struct, frozen=True, array_like=True):
@@ -126,7 +128,7 @@ class Run:
 
     def check_bit_by_bit(self) -> Iterator[None]:
         """As `check`, with a pause for the caller after every MiB."""
-        with _reading(self.path) as file:
+        with reading(self.path) as file:
             file.seek(_HEAD_BYTES)
             for expected, size in zip(self.sums, _sizes(len(self), self.filter_log2), strict=True):
                 total = 0
@@ -224,7 +226,7 @@ class RunWriter:
 
 def open_run(path: Path) -> Run:
     """The run in the file at `path`, whose columns are not read yet.  Raises `RunDamaged`, `OSError`."""
-    with _reading(path) as file:
+    with reading(path) as file:
         start = file.read(_HEAD_BYTES)
         size = file.seek(0, os.SEEK_END)
         head = _head_of(path, start)
@@ -245,8 +247,9 @@ def open_run(path: Path) -> Run:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[BinaryIO]:
-    """A file that is gone or cannot be read is damaged; too many open files are no damage."""
+def reading(path: Path) -> Iterator[BinaryIO]:
+    """A file of the index, open.  Raises `RunDamaged` when it is gone or cannot be read; too many open
+    files are no damage, but `OSError`."""
     try:
         with path.open("rb") as file:
             yield file

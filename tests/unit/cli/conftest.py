@@ -12,7 +12,7 @@ from tests.unit.server.serving import KEYS, Node, serving
 @pytest.fixture(autouse=True)
 def clean_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """An empty current folder, and nothing in the environment that commands read."""
-    for name in ("TVAULT_URL", "TVAULT_API_KEY", "TVAULT_CONFIG"):
+    for name in ("TVAULT_URL", "TVAULT_API_KEY", "TVAULT_CONFIG", "TVAULT_CA"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
 

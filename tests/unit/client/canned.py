@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from tvault.client.retries import Patience
+from tvault.wire import JSON_TYPE, PROBLEM_TYPE, REQUEST_ID
 
 BREAK_OFF = 0
 """The status of an answer that is none: the connection is closed."""
@@ -60,7 +61,9 @@ def canned(answers: Sequence[Canned]) -> Iterator[CannedNode]:
                 self.close_connection = True
                 return
             self.send_response(chosen.status)
-            for name, text in chosen.headers.items():
+            kind = PROBLEM_TYPE if b'"code"' in chosen.body else JSON_TYPE
+            usual = {"Content-Type": kind, REQUEST_ID: self.headers.get(REQUEST_ID, "")}
+            for name, text in (usual | chosen.headers).items():
                 self.send_header(name, text)
             self.send_header("Content-Length", str(len(chosen.body)))
             self.end_headers()
@@ -93,10 +96,10 @@ def nobody() -> str:
 class TimelessPatience(Patience):
     """Waiting moves a clock of its own, and `waits` remembers it."""
 
-    def __init__(self, deadline_s: float = 60.0) -> None:
+    def __init__(self) -> None:
         self.now = 1000.0
         self.waits: list[float] = []
-        super().__init__(deadline_s=deadline_s, clock=lambda: self.now, dice=lambda: 1.0)
+        super().__init__(clock=lambda: self.now, dice=lambda: 1.0)
 
     def wait(self, seconds: float) -> bool:
         self.waits.append(seconds)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tvault.client.json_document import READ_BYTES, json_batches
@@ -293,9 +293,10 @@ ITEMS = [
 @settings(max_examples=300)
 @given(
     st.lists(st.sampled_from(ITEMS), max_size=12),
-    st.lists(st.sampled_from([b",", b",\n  ", b" , "]), min_size=1, max_size=2),
+    st.lists(st.sampled_from([b",", b",\n  ", b" , "]), min_size=1, max_size=3),
     st.integers(1, 4),
 )
+@example([b"{}", b"{}", b"{}"], [b",", b", "], 1)
 def test_records_of_an_array_found_together_are_those_found_one_by_one(
     items: list[bytes], between: list[bytes], most: int
 ) -> None:

@@ -9,17 +9,18 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import FrameType
 
 import pytest
 
-from tests.unit.client.canned import Canned, canned
 from tests.unit.server.serving import KEYS, Node, serving
+from tvault.client.answers import DetokenizedJson, TokenizedJson
 from tvault.client.files import MOST_BYTES_IN_HAND, Job, detokenize_file, tokenize_file
 from tvault.client.jsonl import READ_BYTES
 from tvault.client.records import Cut
 from tvault.client.sending import FIRST_RECORDS
-from tvault.client.vault import TokenizedRecords, Vault
+from tvault.client.vault import Vault
 from tvault.errors import VaultError
 from tvault.wire import Limits
 
@@ -104,6 +105,17 @@ def test_a_batch_over_the_limit_of_bytes_is_sent_in_pieces() -> None:
         assert detokenized(vault, tokenized(vault, LINES, job), job) == LINES
 
 
+def test_tokens_whose_values_are_too_long_together_are_sent_in_pieces() -> None:
+    content = b"".join(b'{"ssn":"%06d%b"}\n' % (n, b"x" * 3000) for n in range(100))
+    limits = Limits(body_bytes=32 * 1024)
+    with serving(limits=limits) as node, CountingVault(node.url) as vault:
+        tokens = tokenized(vault, content, Job("f.jsonl"))
+        assert len(tokens) < limits.body_bytes
+        vault.refused.clear()
+        assert detokenized(vault, tokens, Job("f.jsonl")) == content
+        assert vault.refused == [100, 50, 25, 12]
+
+
 def test_places_are_right_when_a_batch_was_sent_in_pieces() -> None:
     with serving(limits=Limits(values_per_request=3)) as node, Vault([node.url], KEYS["alice"]) as vault:
         unknown = b"{}\n" + b'{"ssn":"no token"}\n' * 8
@@ -132,6 +144,14 @@ def test_a_value_that_is_refused_is_named_by_line_and_field_and_never_shown(vaul
         "f.jsonl line 1002, field patient.mrn: an array is no value; "
         "line 1003, field ssn: an object is no value"
     )
+
+
+def test_a_value_that_is_too_long_is_named_at_once(node: Node) -> None:
+    content = LINES + b'{"ssn":"%b"}\n' % (b"x" * (Limits.value_bytes + 1))
+    with CountingVault(node.url) as vault, pytest.raises(VaultError) as caught:
+        tokenized(vault, content, Job("f.jsonl"))
+    assert vault.refused == [1001]
+    assert caught.value.detail == "f.jsonl line 1001, field ssn: the value is too long"
 
 
 def test_only_the_first_bad_fields_are_named(vault: Vault) -> None:
@@ -175,14 +195,14 @@ class SlowVault(Vault):
         self.first_may_go = threading.Event()
         self.epochs = itertools.count(1)
 
-    def tokenize_records(self, records: object) -> TokenizedRecords:
+    def tokenize_json(self, records: object, **_: object) -> TokenizedJson:
         assert isinstance(records, list)
         if b'"n":0,' in records[0]:
             assert self.first_may_go.wait(20)
         elif b'"n":3,' in records[0]:
             self.first_may_go.set()
-        answer = super().tokenize_records(records)
-        return TokenizedRecords(next(self.epochs), answer.records)
+        answer = super().tokenize_json(records)
+        return TokenizedJson(next(self.epochs), answer.records)
 
 
 def test_answers_are_written_in_the_order_of_the_file_whichever_comes_first(node: Node) -> None:
@@ -252,7 +272,7 @@ class StuckVault(Vault):
         self.may_end = threading.Event()
         self.was_late = False
 
-    def tokenize_records(self, records: object) -> TokenizedRecords:  # noqa: ARG002
+    def tokenize_json(self, records: object, **_: object) -> TokenizedJson:  # noqa: ARG002
         while not self._main_thread_waits():
             self.may_end.wait(0.01)
         signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
@@ -294,14 +314,22 @@ class CountingVault(Vault):
         self.answered: list[int] = []
         self.refused: list[int] = []
 
-    def tokenize_records(self, records: Sequence[bytes]) -> TokenizedRecords:
+    def tokenize_json(self, records: Sequence[bytes], **_: object) -> TokenizedJson:
+        with self._counted(len(records)):
+            return super().tokenize_json(records)
+
+    def detokenize_json(self, records: Sequence[bytes], **_: object) -> DetokenizedJson:
+        with self._counted(len(records)):
+            return super().detokenize_json(records)
+
+    @contextmanager
+    def _counted(self, records: int) -> Iterator[None]:
         try:
-            answer = super().tokenize_records(records)
+            yield
         except VaultError:
-            self.refused.append(len(records))
+            self.refused.append(records)
             raise
-        self.answered.append(len(records))
-        return answer
+        self.answered.append(records)
 
 
 @pytest.mark.parametrize(
@@ -340,10 +368,3 @@ def test_the_epochs_of_the_tokens_are_told(node: Node) -> None:
             vault, io.BytesIO(LINES), io.BytesIO(), Job("f", cut=Cut(records=500), jobs=1)
         )
     assert summary.epochs == {1, 2}
-
-
-def test_an_answer_of_another_number_of_records_is_refused() -> None:
-    refused = pytest.raises(VaultError, match="another number of records")
-    one = Canned(200, b'{"epoch":1,"records":[{}]}')
-    with canned([one]) as node, Vault([node.url], "k") as vault, refused:
-        tokenized(vault, b"{}\n{}\n", Job("f"))

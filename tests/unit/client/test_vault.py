@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.server.serving import KEYS, Node, serving
-from tvault.client.vault import MissingField, Vault
+from tvault.client.answers import MissingField
+from tvault.client.vault import Vault
 from tvault.errors import VaultError
 
 
@@ -41,7 +42,7 @@ def vault(node: Node) -> Iterator[Vault]:
 def test_values_come_back_with_their_types(
     vault: Vault, values: list[str | int | float | bool | None]
 ) -> None:
-    answer = vault.tokenize_values(values)
+    answer = vault.tokenize(values)
     back = vault.detokenize_tokens(answer.tokens)
     assert [(type(value), repr(value)) for value in back.values] == [
         (type(value), repr(value)) for value in values
@@ -50,11 +51,11 @@ def test_values_come_back_with_their_types(
 
 
 def test_one_token_has_one_value_and_an_unknown_one_is_not_found(vault: Vault) -> None:
-    token = vault.tokenize_values(["x"]).tokens[0]
+    token = vault.tokenize(["x"]).tokens[0]
     assert token is not None
-    assert vault.detokenize_token(token) == "x"
+    assert vault.detokenize(token) == "x"
     with pytest.raises(VaultError) as caught:
-        vault.detokenize_token("tv1_1_" + "0" * 32)
+        vault.detokenize("tv1_1_" + "0" * 32)
     assert caught.value.code == "not_found"
 
 
@@ -64,15 +65,15 @@ def test_records_travel_as_text_and_come_back_as_they_were(vault: Vault) -> None
         '{"ssn":null,"x":"é\\n"}'.encode(),
         b'{"odd":"\\ud800","ssn":"2"}',
     ]
-    tokenized = vault.tokenize_records(texts)
+    tokenized = vault.tokenize_json(texts)
     assert [b"tv1_" in bytes(record) for record in tokenized.records] == [True, False, True]
-    back = vault.detokenize_records([bytes(record) for record in tokenized.records])
+    back = vault.detokenize_json([bytes(record) for record in tokenized.records])
     assert [bytes(record) for record in back.records] == texts
     assert back.not_found == []
 
 
 def test_a_token_that_is_not_found_in_a_record_is_named(vault: Vault) -> None:
-    answer = vault.detokenize_records([b"{}", b'{"patient":{"mrn":"no token"}}'])
+    answer = vault.detokenize_json([b"{}", b'{"patient":{"mrn":"no token"}}'])
     assert answer.not_found == [MissingField(1, "patient.mrn")]
     assert bytes(answer.records[1]) == b'{"patient":{"mrn":"no token"}}'
 
@@ -89,4 +90,4 @@ def test_a_rotation_can_be_asked_twice() -> None:
 
 def test_health_and_status_are_those_of_the_node(vault: Vault) -> None:
     assert vault.health() == "ok"
-    assert vault.status()["node"] == "n1"
+    assert vault.status().node == "n1"

@@ -15,6 +15,7 @@ from tests.unit.replication.node import STEPS, TIMING, WiredNode, history, rows
 from tvault.replication import codec
 from tvault.replication.entry import Entry, Position
 from tvault.replication.messages import Envelope, Message, Outcome, Proposal
+from tvault.replication.sense import nonsense
 from tvault.replication.view import View
 
 __all__ = ["STEPS", "TICK_MS", "TIMING", "Flying", "Wire", "WiredNode", "from_life", "history", "rows"]
@@ -70,7 +71,9 @@ class Wire:
         for to, view, message in messages:
             frame = codec.encode(sender.replica.envelope(view, message))
             if (sender.name, to) not in self._cuts:
-                self.flying.append(Flying(to, codec.decode(frame), self.now))
+                envelope = codec.decode(frame)
+                assert nonsense(envelope, self.names) is None, envelope
+                self.flying.append(Flying(to, envelope, self.now))
 
     def say(self, sender: str, to: str, view: int, message: Message) -> None:
         """Deliver a message that the sender's present life never sent, or not now."""

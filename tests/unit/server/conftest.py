@@ -7,15 +7,16 @@ import pytest
 from tests.unit.server.serving import Node, serving
 
 
-@pytest.fixture(scope="session")
-def shared() -> Iterator[Node]:
-    """One node for all tests that do not mind what others have stored."""
-    with serving() as node:
+@pytest.fixture(scope="session", params=[False, True], ids=["node", "gateway"])
+def shared(request: pytest.FixtureRequest) -> Iterator[Node]:
+    """One node, or gateway, for all tests that do not mind what others have stored."""
+    with serving(by_gateway=request.param) as node:
         yield node
 
 
-@pytest.fixture
-def node() -> Iterator[Node]:
-    """A node of the test's own: nothing stored, no calls, no events."""
-    with serving() as node:
+@pytest.fixture(params=[False, True], ids=["node", "gateway"])
+def node(request: pytest.FixtureRequest) -> Iterator[Node]:
+    """A node of the test's own: nothing stored, no calls, no events.  The same tests hold for a
+    gateway in front of it."""
+    with serving(by_gateway=request.param) as node:
         yield node

@@ -11,7 +11,8 @@ from tvault.engine import EpochRefused, StaleEpoch, TokensExist, Written
 from tvault.model.blocks import seal
 from tvault.model.commands import Mint, Rotate
 from tvault.model.rules import Admitted
-from tvault.model.values import encode_value
+from tvault.model.tokens import render_token
+from tvault.model.values import Value, encode_value
 
 Disturbance = Callable[[LoneEngine], None]
 
@@ -36,6 +37,11 @@ class CrowdedEngine(LoneEngine):
     def _disturb(self) -> None:
         if self.disturbances:
             self.disturbances.pop(0)(self)
+
+
+def token_of(value: Value, epoch: int = 1, owner: str = "alice") -> str:
+    """The token that the value has, or would have."""
+    return render_token(epoch, RING.scope(owner, epoch).digests([encode_value(value, 1000)])[0])
 
 
 def rotation(to: int, owner: str = "alice") -> Disturbance:

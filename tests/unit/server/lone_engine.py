@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
-from tvault.engine import EpochRefused, StaleEpoch, TokensExist, Written
+from tvault.engine import EpochRefused, Health, StaleEpoch, TokensExist, Written
 from tvault.model import rules
 from tvault.model.commands import Command, Mint, Rotate, encode_rows
 from tvault.model.records import Places
@@ -22,7 +22,6 @@ class LoneEngine:
         self.hints: dict[str, int] = {}
         self.is_writable = True
         self.is_short = False
-        self.view = 1
         self._judge = rules.Judge(self.store, owners)
         self._lock = threading.Lock()
 
@@ -53,6 +52,16 @@ class LoneEngine:
         self._note("look_up", deadline)
         return self.store.find(owner, epoch, digests)
 
+    def find(self, owner: str, asked: Sequence[tuple[int, bytes]], deadline: float) -> list[Places]:
+        found = [self.look_up(owner, epoch, digests, deadline) for epoch, digests in asked]
+        if not all(places.is_whole for places in found):
+            self.confirm(deadline)
+        return found
+
+    def confirm(self, deadline: float) -> None:
+        """What was not found was not there: at once, since nobody else writes."""
+        self._note("confirm", deadline)
+
     def hint_epoch(self, owner: str) -> int:
         return self.hints.get(owner) or self.store.newest_epoch(owner)[0]
 
@@ -60,24 +69,18 @@ class LoneEngine:
         self._note("read_epoch", deadline)
         return self.store.newest_epoch(owner)[0]
 
-    def vantage(self) -> int:
-        return self.view
-
-    def confirm(self, vantage: int, deadline: float) -> int | None:
-        self._note("confirm", deadline)
-        if vantage != self.view:
-            return self.view
-        return None
-
     def wait_for(self, seq: int, deadline: float) -> None:
         self._note("wait_for", deadline)
         assert 0 < seq <= self.store.last().seq
 
-    def can_write(self) -> bool:
-        return self.is_writable
+    def health(self) -> Health:
+        if not self.is_writable:
+            return "unavailable"
+        return "degraded" if self.is_short else "ok"
 
-    def is_degraded(self) -> bool:
-        return self.is_short
+    def share(self, other: LoneEngine) -> None:
+        """Hold the journal of another engine from now on, as another node of its chain does."""
+        self.store, self._judge, self._lock = other.store, other._judge, other._lock
 
     def judge(self, command: Command) -> rules.Verdict:
         """Judge the command and write its rows if it is admitted, as if from another node."""

@@ -5,27 +5,36 @@ from __future__ import annotations
 import json
 import os
 import socket
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import requests
 
 from tests.unit.server.lone_engine import LoneEngine
+from tests.unit.server.ports import listening
+from tests.unit.server.remote import seen_remotely
+from tvault.engine import Engine
 from tvault.model.fields import Fields, parse_path
 from tvault.model.keys import KeyRing
 from tvault.model.owners import OwnerTable, hash_api_key, new_api_key
 from tvault.server.client_api import ClientApi
-from tvault.server.framing import Server, make_server
+from tvault.server.framing import make_server
 from tvault.wire import Limits
 
 KEYS = {owner: new_api_key(owner.encode().ljust(32, b".")) for owner in ("alice", "bob")}
 FIELDS = ("ssn", "patient.mrn", "contacts[*].phone")
 RING = KeyRing(bytes(range(32)))
-STATUS_DOCUMENT = {"node": "n1", "role": "single", "view": 1}
+STATUS_DOCUMENT = {
+    "node": "n1",
+    "role": "single",
+    "view": 1,
+    "chain": ["n1"],
+    "ensemble": ["n1"],
+    "journal": {"last": 0, "committed": 0, "digest": ""},
+}
 
 
 @dataclass
@@ -79,18 +88,27 @@ class Node:
 
 @contextmanager
 def serving(
-    engine: LoneEngine | None = None, limits: Limits | None = None, threads: int = 6
+    engine: LoneEngine | None = None,
+    limits: Limits | None = None,
+    threads: int = 6,
+    *,
+    by_gateway: bool = False,
 ) -> Iterator[Node]:
-    """A node that serves, with an engine of its own unless one is given."""
+    """A node that serves, with an engine of its own unless one is given; or a gateway in front of it."""
     engine = engine or LoneEngine(KEYS)
-    limits = limits or Limits()
+    seen = seen_remotely(engine, RING) if by_gateway else nullcontext(engine)
+    with seen as given:
+        yield from _serving(engine, given, limits or Limits(), threads)
+
+
+def _serving(engine: LoneEngine, given: Engine, limits: Limits, threads: int) -> Iterator[Node]:
     events: list[tuple[str, dict[str, Any]]] = []
 
     def record(event: str, **counts: str | float) -> None:
         events.append((event, counts))
 
     api = ClientApi(
-        engine=engine,
+        engine=given,
         keys=RING,
         fields=Fields(parse_path(text) for text in FIELDS),
         owners=OwnerTable({owner: [hash_api_key(key)] for owner, key in KEYS.items()}),
@@ -106,20 +124,6 @@ def serving(
     ):
         session.trust_env = False
         yield Node(engine, api, server.port, session, events)
-
-
-@contextmanager
-def listening(server: Server) -> Iterator[Server]:
-    """A server that serves in a thread of its own."""
-    server.expiration_interval = 0.02
-    server.prepare()
-    thread = threading.Thread(target=server.serve)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.stop()
-        thread.join()
 
 
 def exchange(port: int, *pieces: bytes, wait_seconds: float = 5.0) -> bytes:

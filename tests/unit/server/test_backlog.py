@@ -57,3 +57,15 @@ def test_an_empty_backlog_is_waited_on_for_the_time_given() -> None:
     began = time.monotonic()
     assert Backlog(1).take(0.05) is None
     assert time.monotonic() - began >= 0.04
+
+
+def test_large_work_waits_until_what_is_before_it_is_taken_however_few_pieces_that_are() -> None:
+    backlog = Backlog(100, most_bytes=1000)
+    assert backlog.put(idle, 0.0, 999)
+    assert backlog.put(idle, 0.0, 5000), "one over the bound"
+    assert not backlog.put(idle, 0.05, 1)
+    assert not backlog.put(idle, 0.05)
+    assert backlog.take(0.0) is not None
+    assert not backlog.put(idle, 0.05, 1)
+    assert backlog.take(0.0) is not None
+    assert backlog.put(idle, 0.0, 1)

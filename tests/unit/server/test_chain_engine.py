@@ -176,6 +176,24 @@ def test_after_a_view_change_the_look_is_made_again_in_the_new_view() -> None:
     assert vault.confirm(8, soon()) is None
 
 
+UNKNOWN = bytes(16)
+
+
+def test_what_is_not_found_is_confirmed_in_the_view_in_which_the_look_was_made() -> None:
+    desk = Desk(confirmations=[False, True], states=[MEMBER, replace(MEMBER, view=8, readable=8)])
+    [places] = engine(desk).find("alice", [(1, UNKNOWN)], soon())
+    assert not places.is_whole
+    assert desk.asked == ["confirm 4", "chain", "confirm 8"]
+
+
+def test_a_look_at_very_many_epochs_takes_no_longer_than_a_request_may() -> None:
+    times = iter(range(1000))
+    vault = ChainEngine(Desk(), MemoryStore(), lambda: float(next(times)))
+    asked = [(epoch, UNKNOWN) for epoch in range(1, 99)]
+    assert refused(vault.find, "alice", asked, 100.0).code == "unavailable"
+    assert next(times) < 110
+
+
 def test_an_outsider_looks_once_it_knows_all_that_a_member_has_confirmed() -> None:
     desk = Desk(states=[OUTSIDER], indexes=[12])
     vault = engine(desk)

@@ -7,16 +7,12 @@ from typing import Any
 import pytest
 import requests
 
-from tests.unit.server.crowded import writing
 from tests.unit.server.lone_engine import LoneEngine
 from tests.unit.server.serving import KEYS, RING, Node, problem_of, serving
 from tvault.errors import VaultError
 from tvault.model.blocks import seal
 from tvault.model.commands import Mint
-from tvault.model.keys import KeyRing
-from tvault.model.records import Places
 from tvault.model.rules import Admitted
-from tvault.server.detokenize import Detokenizer
 from tvault.wire import Limits
 
 UNKNOWN = "tv1_1_" + "0f" * 16
@@ -104,40 +100,11 @@ def test_what_is_all_found_needs_no_confirmation(node: Node) -> None:
     assert node.engine.calls == ["look_up"]
 
 
-class ViewThatChanges(LoneEngine):
-    """An engine whose view, once it is due, changes after a look; in the next stands what was missed."""
-
-    is_due = False
-
-    def look_up(self, owner: str, epoch: int, digests: bytes, deadline: float) -> Places:
-        found = super().look_up(owner, epoch, digests, deadline)
-        if self.is_due:
-            self.is_due = False
-            self.view += 1
-            writing("late")(self)
-        return found
-
-
-def test_when_the_view_changes_the_look_is_made_again_in_the_new_one() -> None:
-    with serving() as before:
-        [known, late] = before.tokenize(["known", "late"])
-    engine = ViewThatChanges(KEYS)
-    with serving(engine) as node:
-        node.tokenize(["known"])
-        engine.calls.clear()
-        engine.is_due = True
-
-        assert node.detokenize([known, late]) == ["known", "late"]
-        assert engine.calls == ["look_up", "confirm", "look_up"], "now all is found"
-        assert node.post("/detokenize", {"token": UNKNOWN}).status_code == 404
-        assert engine.calls[3:] == ["look_up", "confirm"]
-
-
 class Unconfirmed(LoneEngine):
     """An engine that hears from no majority."""
 
-    def confirm(self, vantage: int, deadline: float) -> int | None:
-        super().confirm(vantage, deadline)
+    def confirm(self, deadline: float) -> None:
+        super().confirm(deadline)
         raise VaultError("unavailable", "No majority answers.")
 
 
@@ -305,15 +272,3 @@ def test_the_limit_of_values_holds_for_tokens_too() -> None:
             assert answer.json()["limit"] == 2
         for document in few:
             assert node.post("/detokenize", document).status_code == 200
-
-
-def test_tokens_of_very_many_epochs_take_no_longer_than_a_request_may() -> None:
-    engine = LoneEngine(KEYS)
-    times = iter(range(100))
-    detokenizer = Detokenizer(engine, KeyRing(bytes(32)), lambda: float(next(times)))
-
-    with pytest.raises(VaultError) as caught:
-        detokenizer.detokenize("alice", [UNKNOWN.replace("1_1", f"1_{n}") for n in range(1, 99)], 10.0)
-
-    assert caught.value.code == "unavailable"
-    assert engine.calls.count("look_up") == 11

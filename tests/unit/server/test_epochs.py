@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.server.crowded import CrowdedEngine, rotation
 from tests.unit.server.serving import Node, problem_of, serving
-from tvault.server.client_api import ROTATE_ROUNDS
+from tvault.server.epoch_calls import ROTATE_ROUNDS
 
 
 def test_an_owner_begins_in_epoch_one(node: Node) -> None:
@@ -52,7 +52,10 @@ def test_a_rotation_to_any_other_epoch_is_a_conflict_that_names_the_active_one(
         {"to": None},
         {"to": True},
         {"to": "2"},
-        {"to": 2.0},
+        {"to": 1.5},
+        {"to": 0.0},
+        {"to": -2.0},
+        {"to": 1e300},
         {"to": 0},
         {"to": -1},
         {"to": 2**53 + 1},

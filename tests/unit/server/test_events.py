@@ -38,6 +38,35 @@ def test_a_detokenization_is_noted_with_what_was_found(node: Node) -> None:
     assert counts_of(node, "detokenize") == {"values": 3, "found": 2, "not_found": 1}
 
 
+def test_a_lookup_is_noted_with_what_was_found(node: Node) -> None:
+    node.tokenize(["a", "b"])
+    node.post("/rotate-epoch", {"to": 2})
+    node.tokenize(["b", "c"])
+    node.events.clear()
+
+    node.post("/lookup", {"values": ["a", "b", None, "b", "d"]}, Request_Id="r1")
+
+    assert counts_of(node, "lookup") == {"epoch": 2, "values": 4, "found": 3, "not_found": 1}
+
+
+def test_a_retokenization_is_noted_with_what_was_found_and_what_was_new(node: Node) -> None:
+    tokens = node.tokenize(["a", "b"])
+    node.post("/rotate-epoch", {"to": 2})
+    node.tokenize(["b"])
+    node.events.clear()
+
+    node.post("/retokenize", {"tokens": [*tokens, None, "junk", tokens[0]]}, Request_Id="r1")
+
+    assert counts_of(node, "retokenize") == {
+        "epoch": 2,
+        "values": 4,
+        "found": 3,
+        "not_found": 1,
+        "new": 1,
+        "known": 1,
+    }
+
+
 def test_a_rotation_is_noted_with_whether_it_rotated(node: Node) -> None:
     node.post("/rotate-epoch", {"to": 2}, Request_Id="r1")
 
@@ -54,6 +83,8 @@ def test_refused_requests_are_no_events(node: Node) -> None:
     node.post("/tokenize", {"values": [{}]})
     node.post("/detokenize", b"{")
     node.post("/rotate-epoch", {"to": 9})
+    node.post("/lookup", {"values": [{}]})
+    node.post("/retokenize", {"tokens": [5]})
     node.get("/nowhere")
 
     assert node.events == []
@@ -67,8 +98,10 @@ def test_no_event_holds_a_value_a_token_or_a_key(node: Node) -> None:
     node.post("/detokenize", {"tokens": [token[:-1]]})
     tokenized = node.post("/tokenize", {"records": records}).json()["records"]
     node.post("/detokenize", {"records": tokenized})
+    node.post("/lookup", {"values": [value]})
+    node.post("/retokenize", {"tokens": [token]})
 
     text = repr(node.events)
-    assert len(node.events) == 5
+    assert len(node.events) == 7
     for told in (value, token, token[6:20], "Zoe", KEYS["alice"]):
         assert told not in text

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.unit.server.serving import KEYS, Node, answers_in, exchange, listening, read_all, serving
+from tests.unit.server.ports import listening
+from tests.unit.server.serving import KEYS, Node, answers_in, exchange, read_all, serving
 from tvault.errors import VaultError
-from tvault.server.framing import HEADER_BYTES, ChunkedBody, FramingError, make_server
+from tvault.server.framing import ChunkedBody, FramingError, make_server
+from tvault.server.streams import HEADER_BYTES
 from tvault.wire import Limits, decode_json
 
 BODY = b'{"values":["a"]}'
@@ -227,13 +229,13 @@ def test_a_refusal_after_the_whole_body_was_read_keeps_the_connection(shared: No
 
 
 def test_a_body_that_is_announced_too_long_is_refused_before_it_is_sent() -> None:
-    with serving(limits=Limits(body_bytes=100)) as node:
+    with serving(limits=Limits(body_bytes=100_000)) as node:
         with socket.create_connection(("127.0.0.1", node.port), timeout=5) as connection:
-            connection.sendall(HEAD + b"Content-Length: 101\r\n\r\n")
+            connection.sendall(HEAD + b"Content-Length: 100001\r\n\r\n")
             stream = read_all(connection)
 
         assert only_refusal(stream) == (413, "too_large")
-        assert b'"limit":100,"limit_name":"body_bytes"' in stream
+        assert b'"limit":100000,"limit_name":"body_bytes"' in stream
 
 
 @pytest.mark.parametrize("size", [100, 101])

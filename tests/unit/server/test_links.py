@@ -12,14 +12,17 @@ from typing import Any
 
 import pytest
 
+from tests.certificates import Files
 from tests.unit.server.one_node import eventually
 from tests.unit.server.test_peer_port import SECRET, hello_of
 from tvault.replication import codec
-from tvault.replication.messages import Envelope, Outcome
+from tvault.replication.messages import Envelope, Proposal
 from tvault.server.framing import make_server
 from tvault.server.hello import HEADER, Hello, digest_of_names, encode_hello
 from tvault.server.links import LENGTH, PAUSE_SECONDS, QUEUE_BYTES, Link, Peer
 from tvault.server.peer_api import PeerApi
+from tvault.server.tls import accepting
+from tvault.trust import verifying
 from tvault.wire import PEER_STREAM
 
 NOTICED_SECONDS = 0.5
@@ -28,10 +31,11 @@ NOTICED_SECONDS = 0.5
 
 @dataclass
 class Side:
-    """One of two nodes: its port, its link to the other, and what it tells."""
+    """One of two nodes: its port, its link to the other, and what it tells; over TLS with `files`."""
 
     hello: Hello
     secret: str = SECRET
+    files: Files | None = None
     url: str = ""
     delivered: list[Envelope] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
@@ -53,6 +57,7 @@ class Side:
             lost=lambda: self.lost.append(to.hello.node),
             gone=lambda: self.gone_at.append(time.monotonic()),
             refused=self.refusals.append,
+            trusted=verifying(self.files.ca) if self.files else None,
         )
 
     @contextmanager
@@ -68,10 +73,11 @@ class Side:
             differs=self.differing.append,
         )
         port = int(self.url.rsplit(":", 1)[1]) if self.url else 0
-        server = make_server(api.app, "127.0.0.1", port, 4)
+        tls = accepting(self.files.certificate, self.files.key) if self.files else None
+        server = make_server(api.app, "127.0.0.1", port, 4, tls)
         server.expiration_interval = 0.02
         server.prepare()
-        self.url = f"http://127.0.0.1:{server.port}"
+        self.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{server.port}"
         thread = threading.Thread(target=server.serve)
         thread.start()
         try:
@@ -81,6 +87,12 @@ class Side:
             api.stop()
             server.stop()
             thread.join()
+
+
+def proposed_by(me: Hello, number: int, size: int) -> Envelope:
+    """A message of a node, with a body of `size` bytes of which any four neighbours differ."""
+    command = bytes(range(256)) * (size // 256) + bytes(range(size % 256))
+    return Envelope(me.node, me.incarnation, me.boot, me.life, 1, Proposal(number, command, "a life"))
 
 
 def say(link: Link, frame: bytes = b"") -> bool:
@@ -229,11 +241,8 @@ def test_a_peer_that_takes_nothing_ends_the_stream_before_the_memory_is_full() -
 
 def test_what_the_wire_does_not_take_at_once_arrives_whole_and_in_order() -> None:
     first, second = Side(hello_of("n1")), Side(hello_of("n2"))
-    me = second.hello
-    envelopes = [
-        Envelope(me.node, me.incarnation, me.boot, me.life, 1, Outcome(number, bytes(size), "a life"))
-        for number, size in enumerate([10, 5 * 2**20, 0, 3 * 2**20, *([100] * 50), 2**20, 7])
-    ]
+    sizes = [10, 5 * 2**20, 0, 3 * 2**20, *([100] * 50), 2**20, 7]
+    envelopes = [proposed_by(second.hello, number, size) for number, size in enumerate(sizes)]
     with first.listening(), linked(second.link(first)) as link:
         eventually(lambda: say(link))
         for envelope in envelopes:
@@ -245,17 +254,14 @@ def test_what_the_wire_does_not_take_at_once_arrives_whole_and_in_order() -> Non
 
 def test_what_was_sent_before_a_link_ends_arrives() -> None:
     first, second = Side(hello_of("n1")), Side(hello_of("n2"))
-    me = second.hello
-    outcome = Outcome(1, bytes(8 * 2**20), "a life")
+    envelope = proposed_by(second.hello, 1, 8 * 2**20)
     with first.listening():
         first.may_deliver.set()
         with linked(second.link(first)) as link:
             eventually(lambda: say(link))
-            assert link.send(
-                codec.encode(Envelope(me.node, me.incarnation, me.boot, me.life, 1, outcome))
-            )
+            assert link.send(codec.encode(envelope))
         eventually(lambda: bool(first.delivered))
-    assert [envelope.message for envelope in first.delivered] == [outcome]
+    assert first.delivered == [envelope]
 
 
 def test_a_port_closes_at_once_though_a_peer_stands_still_in_the_middle_of_a_frame() -> None:

@@ -33,7 +33,7 @@ def test_a_node_whose_disk_is_full_answers_what_it_has_says_so_and_writes_again_
         one.is_refused_a_write()
         comes_true(lambda: one.node.state.condition is Condition.FULL)
         assert one.found("known", "refused") == [True, False]
-        assert not one.engine.can_write()
+        assert one.engine.health() == "unavailable"
         comes_true(lambda: one.store.probes >= 2)
         assert one.node.failure is None
         one.store.of_writes, one.store.is_roomy = None, True
@@ -114,7 +114,7 @@ def test_once_a_node_has_ended_nobody_waits_for_it(tmp_path: Path) -> None:
         assert refusal_of(lambda: one.engine.confirm(1, began + 30)) == "unavailable"
         assert refusal_of(lambda: one.engine.read_epoch("alice", began + 30)) == "unavailable"
         assert time.monotonic() - began < 2
-        assert not one.engine.can_write()
+        assert one.engine.health() == "unavailable"
 
 
 def test_a_sender_does_not_wait_for_room_with_a_node_that_has_ended(tmp_path: Path) -> None:
@@ -158,12 +158,12 @@ def test_a_node_whose_disk_does_not_answer_says_within_a_second_that_it_cannot_w
         client = threading.Thread(target=lambda: one.mint("slow"))
         client.start()
         began = time.monotonic()
-        comes_true(lambda: not one.engine.can_write())
+        comes_true(lambda: one.engine.health() == "unavailable")
         assert time.monotonic() - began < STUCK_SECONDS + 0.5
         assert one.node.silent_s > STUCK_SECONDS / 2
         one.store.may_write.set()
         client.join()
-        comes_true(one.engine.can_write)
+        comes_true(lambda: one.engine.health() == "ok")
 
 
 def test_how_far_the_journal_is_committed_is_stored_when_no_entry_comes_and_at_the_end(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,12 +13,19 @@ import msgspec
 import pytest
 import requests
 
+from tests.unit.server.one_node import eventually
+from tests.unit.server.serving import read_all
 from tvault.replication import codec
-from tvault.replication.messages import Confirm, Envelope
-from tvault.server.framing import Server, make_server
+from tvault.replication.messages import (
+    Confirm,
+    Envelope,
+    Message,
+)
+from tvault.server.frames import FRAME_BYTES, read_frame
+from tvault.server.framing import FramingError, Server, make_server
 from tvault.server.hello import HEADER, Hello, digest_of_names, encode_hello
 from tvault.server.links import LENGTH, Link, Peer
-from tvault.server.peer_api import PeerApi
+from tvault.server.peer_api import STRANGERS, PeerApi
 from tvault.wire import PEER_HELLO, PEER_STATUS, PEER_STREAM
 
 SECRET = "ab" * 32
@@ -50,6 +58,10 @@ class Port:
     differing: list[str] = field(default_factory=list)
     arrived: threading.Event = field(default_factory=threading.Event)
 
+    @property
+    def address(self) -> tuple[str, int]:
+        return "127.0.0.1", int(self.url.rsplit(":", 1)[1])
+
     def deliver(self, envelope: Envelope) -> None:
         self.delivered.append(envelope)
         self.arrived.set()
@@ -68,6 +80,7 @@ def port() -> Iterator[Port]:
         differs=port.differing.append,
     )
     server: Server = make_server(api.app, "127.0.0.1", 0, 4)
+    server.expiration_interval = 0.02
     server.prepare()
     port.url, port.api = f"http://127.0.0.1:{server.port}", api
     thread = threading.Thread(target=server.serve)
@@ -90,17 +103,80 @@ def stream(port: Port, body: bytes, hello: Hello | None = None) -> int:
     return answer.status_code
 
 
+def from_n2(message: Message) -> Envelope:
+    return Envelope("n2", "life of n2", 3, "a", 3, message)
+
+
 def framed(payload: bytes) -> bytes:
     return LENGTH.pack(len(payload)) + payload
 
 
-def test_without_the_clusters_secret_nothing_is_answered(port: Port) -> None:
-    for path, method in ((PEER_HELLO, "GET"), (PEER_STREAM, "POST"), (PEER_STATUS, "GET")):
-        for given in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": SECRET}):
-            answer = requests.request(method, port.url + path, headers=given, timeout=10)
-            assert answer.status_code == 401
-            assert SECRET not in answer.text
-    assert port.delivered == []
+@pytest.mark.parametrize("path", [PEER_HELLO, PEER_STREAM, PEER_STATUS, "/", "/peer/none", "/tokenize"])
+@pytest.mark.parametrize("method", ["GET", "POST", "HEAD", "OPTIONS", "DELETE", "ODD"])
+def test_without_the_clusters_secret_nothing_is_answered(port: Port, path: str, method: str) -> None:
+    answers = set()
+    for given in (
+        {},
+        {"Authorization": "Bearer wrong"},
+        {"Authorization": SECRET},
+        {"Authorization": f"Basic {SECRET}"},
+        {"Authorization": f"Bearer {SECRET}00"},
+        {"Authorization": f"Bearer {SECRET[:-1]}"},
+        {"Authorization": "Bearer \xff"},
+        {"Authorization": "Bearer wrong", HEADER: encode_hello(hello_of("n2"))},
+    ):
+        answer = requests.request(method, port.url + path, headers=given, timeout=10)
+        assert answer.status_code == 401
+        assert SECRET not in answer.text
+        kept = {
+            name: text for name, text in answer.headers.items() if name not in {"Date", "Request-Id"}
+        }
+        answers.add((answer.text, tuple(sorted(kept.items()))))
+    assert len(answers) == 1, "one answer, whatever is wrong"
+    assert not port.delivered
+    assert not port.lost
+
+
+def test_a_stranger_is_refused_before_anything_of_the_body_is_there(port: Port) -> None:
+    head = f"POST {PEER_STREAM} HTTP/1.1\r\nHost: n1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection(port.address, timeout=5) as connection:
+        connection.sendall(head.encode())
+        assert connection.recv(12) == b"HTTP/1.1 401"
+
+
+def test_of_strangers_people_are_told_a_few_each_once(port: Port) -> None:
+    for number in range(3 * STRANGERS):
+        hello = hello_of(f"n{number % (2 * STRANGERS)}")
+        requests.get(port.url + PEER_HELLO, headers=headers(hello, "cd" * 32), timeout=10)
+    assert len(port.refusals) == len(set(port.refusals)) == STRANGERS
+
+
+def test_what_a_stranger_says_to_be_is_in_no_log_unless_it_is_a_name(port: Port) -> None:
+    hello = hello_of("n2\nERROR all is lost")
+    requests.get(port.url + PEER_HELLO, headers=headers(hello, "cd" * 32), timeout=10)
+    assert port.refusals == []
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "status"),
+    [(PEER_HELLO, "POST", 405), (PEER_STREAM, "GET", 405), ("/peer", "GET", 404), ("/%ff", "GET", 404)],
+)
+def test_who_knows_the_secret_is_told_what_there_is(
+    port: Port, path: str, method: str, status: int
+) -> None:
+    answer = requests.request(method, port.url + path, headers=headers(hello_of("n2")), timeout=10)
+    assert answer.status_code == status
+    assert answer.json()["status"] == status
+
+
+def test_a_body_that_nobody_reads_is_not_taken_for_the_next_request(port: Port) -> None:
+    given = "".join(f"{name}: {text}\r\n" for name, text in headers(hello_of("n2")).items())
+    inner = f"GET {PEER_STATUS} HTTP/1.1\r\nHost: n1\r\n{given}\r\n"
+    outer = f"GET {PEER_HELLO} HTTP/1.1\r\nHost: n1\r\n{given}Content-Length: {len(inner)}\r\n\r\n"
+    with socket.create_connection(port.address, timeout=5) as connection:
+        connection.sendall((outer + inner).encode())
+        connection.shutdown(socket.SHUT_WR)
+        assert read_all(connection).count(b"HTTP/1.1 ") == 1
 
 
 @pytest.mark.parametrize(
@@ -127,6 +203,16 @@ def test_a_peer_with_another_configuration_is_refused_by_name(
     assert len(port.refusals) == 1, "a refusal is told once, not at every try"
 
 
+def test_a_node_of_another_version_is_refused_by_name_whatever_else_its_hello_holds(port: Port) -> None:
+    document = json.dumps({"node": "n2", "format": 99, "something": {"new": [1]}})
+    for _ in range(2):
+        given = {"Authorization": f"Bearer {SECRET}", HEADER: document}
+        answer = requests.get(port.url + PEER_HELLO, headers=given, timeout=10)
+        assert answer.status_code == 400
+        assert "node n2 has another message format (99, here 2)" in answer.json()["detail"]
+    assert len(port.refusals) == 1
+
+
 def test_the_order_of_field_paths_does_not_matter() -> None:
     assert digest_of_names(["a", "b"]) == digest_of_names(["b", "a"])
     assert digest_of_names(["a", "b"]) != digest_of_names(["a,b"])
@@ -150,9 +236,59 @@ def test_garbage_ends_the_stream_and_harms_nothing(port: Port) -> None:
     for body in bodies:
         stream(port, body)
     assert port.delivered == []
+    assert len(port.refusals) == 1, "told once of each node"
+    assert "node n2 sends what no node of this version says" in port.refusals[0]
+    status = requests.get(port.url + PEER_STATUS, headers=headers(hello_of("n2")), timeout=10).json()
+    assert status == {"node": "n1", "refused_messages": {"n2": len(bodies) - 2}}, "two were cut short"
     assert port.lost == ["n2", "n2"] * len(bodies), "told at the beginning and at the end of each"
     assert stream(port, framed(b"") + framed(codec.encode(good)) * 2) == 200
     assert port.delivered == [good, good]
+
+
+def test_a_new_stream_of_a_node_ends_the_one_before(port: Port) -> None:
+    older = begun_stream(port)
+    older.sendall(chunked(framed(codec.encode(from_n2(Confirm(1))))))
+    eventually(lambda: len(port.delivered) == 1)
+    newer = begun_stream(port)
+    newer.sendall(chunked(framed(codec.encode(from_n2(Confirm(2))))))
+    eventually(lambda: len(port.delivered) == 2)
+    with older:
+        assert b"HTTP/1.1 200" in read_all(older), "it was ended, though its sender stands still"
+    assert port.lost == ["n2", "n2"], "at the beginning of each; the end of the replaced one is no news"
+    newer.sendall(chunked(framed(codec.encode(from_n2(Confirm(3))))))
+    eventually(lambda: len(port.delivered) == 3)
+    newer.close()
+
+
+def test_memory_is_taken_for_what_has_come_of_a_frame_not_for_what_it_announces() -> None:
+    class Trickle:
+        """Announces a frame of the largest size, and sends a little of it."""
+
+        def __init__(self) -> None:
+            self.asked = 0
+            self.pieces = [LENGTH.pack(FRAME_BYTES), bytes(1000), b""]
+
+        def read(self, size: int) -> bytes:
+            self.asked = max(self.asked, size)
+            return self.pieces.pop(0)
+
+    trickle = Trickle()
+    with pytest.raises(FramingError):
+        read_frame(trickle)
+    assert trickle.asked <= 256 * 1024
+
+
+def begun_stream(port: Port) -> socket.socket:
+    """A connection on which node n2's stream has begun."""
+    connection = socket.create_connection(port.address, timeout=5)
+    given = "".join(f"{name}: {text}\r\n" for name, text in headers(hello_of("n2")).items())
+    head = f"POST {PEER_STREAM} HTTP/1.1\r\nHost: n1\r\n{given}Transfer-Encoding: chunked\r\n\r\n"
+    connection.sendall(head.encode())
+    return connection
+
+
+def chunked(payload: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(payload), payload)
 
 
 def test_what_a_peer_sent_before_its_new_stream_is_lost_before_anything_arrives(port: Port) -> None:

@@ -13,14 +13,17 @@ from typing import Any
 import pytest
 
 from tests.unit.server.one_node import eventually
-from tests.unit.server.serving import answers_in, listening
-from tvault.server.framing import FREE_THREADS, LINGER_MS, Server, make_server
+from tests.unit.server.ports import listening
+from tests.unit.server.serving import answers_in
+from tvault.server.connections import LINGER_MS
+from tvault.server.framing import FREE_THREADS, Server, make_server
 from tvault.server.streams import Reader, Writer
 
 ASK = b"GET / HTTP/1.1\r\nHost: n\r\n\r\n"
 
 
-def say_name(_: Any, start_response: Callable[..., Any]) -> list[bytes]:
+def say_name(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+    environ["wsgi.input"].read(100)
     name = threading.current_thread().name.encode()
     start_response("200 OK", [("Content-Length", str(len(name)))])
     return [name]
@@ -51,7 +54,9 @@ def ask(connection: socket.socket) -> bytes:
 
 def test_a_reader_knows_without_waiting_whether_more_came_than_was_read() -> None:
     with pair() as (near, far):
+        near.setblocking(False)
         reader = Reader(near)
+        reader.fill()
         assert not reader.has_data()
         far.sendall(b"one\ntwo\n")
         assert not reader.has_data(), "it looks at what was taken off the wire, not at the wire"
@@ -66,10 +71,11 @@ def test_a_reader_knows_without_waiting_whether_more_came_than_was_read() -> Non
 @pytest.mark.parametrize("size", [1, 16 * 1024, 3 * 2**20])
 def test_what_is_written_leaves_with_the_flush_in_order_and_whole(size: int) -> None:
     with pair() as (near, far):
+        near.setblocking(False)
         writer = Writer(near)
         writer.write(b"head")
         writer.write(b"b" * size)
-        sender = threading.Thread(target=writer.flush)
+        sender = threading.Thread(target=writer.flush, args=(10,))
         sender.start()
         assert Reader(far).read(4 + size) == b"head" + b"b" * size
         sender.join()

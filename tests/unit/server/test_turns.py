@@ -15,7 +15,7 @@ from tvault.server.turns import Turns
 
 def is_refused(turns: Turns, seconds: float = 20.0) -> bool:
     try:
-        with turns.one(seconds):
+        with turns.one(seconds=seconds):
             return False
     except VaultError as error:
         return error.code == "overloaded"
@@ -57,7 +57,7 @@ def test_beyond_those_that_wait_a_request_is_refused_at_once() -> None:
         threads = [threading.Thread(target=lambda: answers.append(is_refused(turns))) for _ in range(2)]
         for thread in threads:
             thread.start()
-        eventually(lambda: len(turns._waiting) == 2)
+        eventually(lambda: turns._count == 2)
         began = time.monotonic()
         assert is_refused(turns)
         assert time.monotonic() - began < 1
@@ -79,14 +79,14 @@ def test_places_are_given_in_the_order_of_coming() -> None:
     order: list[int] = []
 
     def come(number: int) -> None:
-        with turns.one(20):
+        with turns.one(seconds=20):
             order.append(number)
 
     threads = [threading.Thread(target=come, args=(number,)) for number in range(8)]
     with turns.one():
         for number, thread in enumerate(threads, start=1):
             thread.start()
-            eventually(lambda number=number: len(turns._waiting) == number)  # type: ignore[misc]
+            eventually(lambda number=number: turns._count == number)  # type: ignore[misc]
     for thread in threads:
         thread.join()
     assert order == list(range(8))
@@ -100,5 +100,5 @@ def test_a_request_that_fails_gives_its_place_back(most: int) -> None:
             raise KeyError
     with ExitStack() as stack:
         for _ in range(most):
-            stack.enter_context(turns.one(0))
+            stack.enter_context(turns.one(seconds=0))
         assert is_refused(turns, seconds=0)

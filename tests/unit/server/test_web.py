@@ -350,7 +350,7 @@ def test_a_request_beyond_the_places_is_answered_once_one_is_free() -> None:
         with all_places_taken(node, engine, 1) as answers:
             later = threading.Thread(target=lambda: answers.append(node.get("/epoch").status_code))
             later.start()
-            eventually(lambda: bool(node.api.app._turns._waiting))
+            eventually(lambda: bool(node.api.app._turns._count))
             assert answers == []
         later.join()
         assert answers == [200, 200]

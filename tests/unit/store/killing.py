@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tests.conformance.naive import block_of, digest_of, rows_entry
 from tvault.replication.entry import Entry, Position
+from tvault.store.opening import MASKS_FILE
 from tvault.store.ports import Checked
 from tvault.store.sqlite import INDEX_FOLDER, SqliteStore
 
@@ -68,6 +69,7 @@ def check(folder: Path, least: int) -> int:
         for run in store._index.snapshot.runs:
             run.check()
         held = {run.path for run in store._index.snapshot.runs}
+        held.add(folder / INDEX_FOLDER / MASKS_FILE)
     assert set((folder / INDEX_FOLDER).iterdir()) == held, "files are left over"
     return end
 

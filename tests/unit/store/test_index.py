@@ -14,16 +14,19 @@ from tests.conformance.naive import block_of, digest_of, rows_entry
 from tvault.model.commands import Block
 from tvault.replication.entry import ORIGIN, Position
 from tvault.store.index import Keep, TokenIndex
-from tvault.store.masked import ABSENT, PLACE_BITS, mask
+from tvault.store.masked import ABSENT, PLACE_BITS, SECRET_BYTES, Masks
+from tvault.store.opening import keep_masks
 from tvault.store.ports import StoreViolation
 from tvault.store.records import Stored
 
 IDLE_SECONDS = 20.0
 
+MASKS = Masks(bytes(SECRET_BYTES))
+
 
 def digest_with_key(owner: str, high: int, low: int) -> bytes:
     """The digest whose key is (high, low): what masks it, masks it back."""
-    key = ((high << 64) | low) ^ int.from_bytes(mask(owner, 1), "big")
+    key = ((high << 64) | low) ^ int.from_bytes(MASKS.mask(owner, 1), "big")
     return digest_of(key)
 
 
@@ -47,6 +50,8 @@ class Written:
     """An index and the blocks that were written to it, one entry a block; both have the same number."""
 
     def __init__(self, folder: Path, run_tokens: int = 4) -> None:
+        (folder / "index").mkdir()
+        keep_masks(folder / "index", MASKS)
         self.index = TokenIndex(folder / "index", NoJournal(), 0, run_tokens)
         self.positions = [ORIGIN]
         self.top = 0
@@ -97,7 +102,19 @@ def test_tokens_with_equal_high_halves_are_told_apart_everywhere(
     owners=st.lists(st.tuples(st.text(max_size=9), st.integers(0, 2**63 - 1)), min_size=2, unique=True)
 )
 def test_no_two_owners_or_epochs_share_a_mask(owners: list[tuple[str, int]]) -> None:
-    assert len({mask(owner, epoch) for owner, epoch in owners}) == len(owners)
+    assert len({MASKS.mask(owner, epoch) for owner, epoch in owners}) == len(owners)
+
+
+def test_no_two_stores_share_a_mask() -> None:
+    secrets = [bytes(SECRET_BYTES), bytes(SECRET_BYTES - 1) + b"\1"]
+    assert len({Masks(secret).mask("anna", 1) for secret in secrets}) == len(secrets)
+    assert len({Masks(secret).name for secret in secrets}) == len(secrets)
+
+
+def test_masks_do_not_tell_their_secret() -> None:
+    masks = Masks(b"0123456789abcdef")
+    assert "0123" not in repr(masks)
+    assert masks.secret.hex() not in repr(masks)
 
 
 def test_neither_memory_nor_files_hold_plain_digests(written: Written) -> None:

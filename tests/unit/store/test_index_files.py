@@ -15,9 +15,10 @@ import pytest
 from tests.conformance.naive import block_of, digest_of, rows_entry
 from tests.unit.store.test_checking import ENTRIES, TOKENS, history
 from tvault.replication.entry import Entry
-from tvault.store.building import runs_read
+from tvault.store.building import Source
 from tvault.store.database import Database
 from tvault.store.failures import JournalDamaged
+from tvault.store.opening import MASKS_FILE, open_masks
 from tvault.store.ports import Checked
 from tvault.store.reading import DatabaseReader
 from tvault.store.runs import PART_SUFFIX, Run
@@ -42,11 +43,12 @@ def runs_of(folder: Path, bounds: tuple[int, ...]) -> list[Path]:
     runs: list[Run] = []
     with closing(Database(folder / FILE_NAME)) as database:
         reader = DatabaseReader(database)
+        source = Source(reader, open_masks(folder / INDEX_FOLDER))
         for first, last in pairwise(bounds):
             after = reader.position(first)
             assert after is not None
             before = runs[-1].stretch if runs else None
-            runs += runs_read(folder / INDEX_FOLDER, reader, after, before, last)
+            runs += source.runs(folder / INDEX_FOLDER, after, before, last)
     return [run.path for run in runs]
 
 
@@ -65,7 +67,7 @@ def assert_finds_everything(folder: Path, entries: list[Entry]) -> None:
             for _ in store.check_runs():
                 pass
             held = {run.path for run in store._index.snapshot.runs}
-        assert set((folder / INDEX_FOLDER).iterdir()) == held
+        assert set((folder / INDEX_FOLDER).iterdir()) == held | {folder / INDEX_FOLDER / MASKS_FILE}
 
 
 def expected_missing(entries: list[Entry]) -> list[list[int]]:
@@ -148,8 +150,38 @@ def test_files_of_another_node_are_not_taken_for_those_of_this_one(made: Made, t
                 cut = rows_entry(other.last(), [block_of("carl", 1, [digest_of(1)])], view=99)
                 other.write(None, [cut], 8)
             other.write(entry.seq - 1, [entry], min(entry.seq - 1, ENTRIES - 1))
-    shutil.rmtree(tmp_path / INDEX_FOLDER)
+    shutil.copy(made.kept / INDEX_FOLDER / MASKS_FILE, tmp_path / INDEX_FOLDER)
     assert_finds_everything(made.try_with(runs_of(tmp_path, SOURCES)), made.entries)
+
+
+def test_files_made_with_other_masks_are_not_taken_for_those_of_this_store(
+    made: Made, tmp_path: Path
+) -> None:
+    """As when the file of a node is copied into the index of another one."""
+    journal_in(tmp_path, made.entries)
+    others = runs_of(tmp_path, SOURCES)
+    for count in range(1, len(others) + 1):
+        for strange in combinations(others, count):
+            own = [run for run in made.sources if run.name not in {other.name for other in strange}]
+            assert_finds_everything(made.try_with([*own, *strange]), made.entries)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"short", bytes(24), bytes(10_000)])
+def test_without_its_masks_the_index_is_made_again(made: Made, content: bytes | None) -> None:
+    folder = made.try_with(made.sources)
+    file = folder / INDEX_FOLDER / MASKS_FILE
+    before = file.read_bytes()
+    file.unlink()
+    if content is not None:
+        file.write_bytes(content)
+    assert_finds_everything(folder, made.entries)
+    assert file.read_bytes() not in {before, content}
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_masks_of_a_store_stay_and_no_other_store_has_them(tmp_path: Path) -> None:
+    kept = [open_masks(tmp_path / name).name for name in ("one", "two", "one")]
+    assert kept[0] == kept[2] != kept[1]
 
 
 @pytest.mark.parametrize("lost", [1, 2, 10])

@@ -28,6 +28,8 @@ TOKENS = st.dictionaries(PAIRS, st.integers(0, 2**40), max_size=60)
 
 Tokens = dict[tuple[int, int], int]
 
+MASKS = bytes(8)
+
 
 def place(seq: int) -> Position:
     return Position(seq, 1, seq.to_bytes(32, "big"))
@@ -40,7 +42,7 @@ def columns_of(tokens: Tokens) -> Columns:
 
 def run_of(folder: Path, tokens: Tokens, after: int = 0, last: int = 1) -> Run:
     start = ORIGIN if after == 0 else place(after)
-    stretch = Stretch(start, place(last), len(tokens), 1, last, NO_EPOCHS)
+    stretch = Stretch(start, place(last), len(tokens), 1, last, NO_EPOCHS, MASKS)
     return write_run(folder, stretch, in_parts([columns_of(tokens)]))
 
 
@@ -94,7 +96,7 @@ def test_a_merge_of_many_tokens_is_written_in_parts_and_finds_all(tmp_path: Path
         sources.append(Columns(high, low, np.arange(200_000) + 200_000 * number))
     parts = list(in_parts(sources))
     assert len(parts) > 4
-    stretch = Stretch(ORIGIN, place(1), 600_000, 1, 1, NO_EPOCHS)
+    stretch = Stretch(ORIGIN, place(1), 600_000, 1, 1, NO_EPOCHS, MASKS)
     run = write_run(tmp_path, stretch, parts)
     run.check()
     assert (run.columns.high[1:] >= run.columns.high[:-1]).all()

@@ -1,0 +1,207 @@
+"""A gateway asks node after node: what is safe to do twice is done again, nothing else is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+import msgspec
+import pytest
+
+from tests.unit.server.crowded import rotation, writing
+from tests.unit.server.lone_engine import LoneEngine
+from tests.unit.server.remote import CREDENTIAL, peer_port, terms_of
+from tests.unit.server.serving import KEYS, RING
+from tvault.engine import StaleEpoch, TokensExist, Written
+from tvault.errors import VaultError
+from tvault.model.blocks import seal
+from tvault.model.commands import Mint, Rotate
+from tvault.model.records import LookTooLong, Places
+from tvault.model.values import encode_value
+from tvault.server.engine_wire import Ask, AskFind, AskLookUp, decode_ask, encode_ask
+from tvault.server.lines import Lines
+from tvault.server.links import Peer
+from tvault.server.remote_engine import RemoteEngine
+
+TERMS = terms_of(RING)
+
+
+def mint(value: str, epoch: int = 1) -> Mint:
+    scope = RING.scope("alice", epoch)
+    canonical = encode_value(value, 1000)
+    blocks = seal(scope, scope.digests([canonical]), [canonical], lambda: b"nonce" * 2 + b"12")
+    return Mint("alice", epoch, blocks)
+
+
+def soon() -> float:
+    return time.monotonic() + 10
+
+
+class Forgetful(LoneEngine):
+    """An engine that does what it is asked, and then says that it does not know whether it did."""
+
+    def mint(self, command: Mint, deadline: float) -> Written | StaleEpoch | TokensExist:
+        super().mint(command, deadline)
+        raise VaultError("unavailable", "the outcome is unknown")
+
+    def rotate(self, command: Rotate, deadline: float) -> Written:
+        super().rotate(command, deadline)
+        raise VaultError("unavailable", "the outcome is unknown")
+
+
+class Lost(LoneEngine):
+    """An engine of a node that has no chain."""
+
+    def _note(self, call: str, deadline: float) -> None:
+        super()._note(call, deadline)
+        raise VaultError("unavailable", "no chain")
+
+
+def of_one_journal(*kinds: Callable[..., LoneEngine]) -> list[LoneEngine]:
+    """Engines of nodes that hold the same journal."""
+    engines = [kind(KEYS) for kind in kinds]
+    for other in engines[1:]:
+        other.share(engines[0])
+    return engines
+
+
+@contextmanager
+def over(*engines: LoneEngine, gone: int = 0) -> Iterator[RemoteEngine]:
+    """A gateway in front of `gone` nodes that are not there, and then of these."""
+    with ExitStack() as stack:
+        there = [stack.enter_context(peer_port(engine, TERMS)) for engine in engines]
+        absent = [Peer(f"gone{number}", "http://127.0.0.1:9") for number in range(gone)]
+        lines = Lines([*absent, *there], TERMS, CREDENTIAL, None)
+        stack.callback(lines.close)
+        yield RemoteEngine(lines)
+
+
+def test_a_node_that_is_gone_costs_nothing_but_the_way_to_the_next() -> None:
+    [engine] = of_one_journal(LoneEngine)
+    with over(engine, gone=2) as remote:
+        assert remote.mint(mint("a"), soon()) == Written(1)
+        assert remote.rotate(Rotate("alice", 2), soon()) == Written(2)
+        assert remote.read_epoch("alice", soon()) == 2
+    assert engine.calls == ["mint", "rotate", "read_epoch"]
+
+
+def test_a_read_is_made_at_another_node_when_one_cannot_answer() -> None:
+    lost, sound = of_one_journal(Lost, LoneEngine)
+    rotation(2)(sound)
+    with over(lost, sound) as remote:
+        assert remote.read_epoch("alice", soon()) == 2
+
+
+def test_a_write_of_unknown_outcome_is_made_again_and_known_to_be_perhaps_its_own() -> None:
+    forgetful, sound = of_one_journal(Forgetful, LoneEngine)
+    with over(forgetful, sound) as remote:
+        assert remote.mint(mint("a"), soon()) == TokensExist(1, is_perhaps_own=True)
+
+
+def test_a_write_of_unknown_outcome_does_not_go_on_in_another_epoch() -> None:
+    """Else one request could have tokens in two epochs: see `engine.checked_repeat`."""
+
+    class RotatesAfter(Forgetful):
+        def mint(self, command: Mint, deadline: float) -> Written | StaleEpoch | TokensExist:
+            try:
+                return super().mint(command, deadline)
+            finally:
+                rotation(2)(self)
+
+    forgetful, sound = of_one_journal(RotatesAfter, LoneEngine)
+    with over(forgetful, sound) as remote:
+        with pytest.raises(VaultError) as caught:
+            remote.mint(mint("a"), soon())
+        assert caught.value.code == "unavailable"
+        assert remote.hint_epoch("alice") == 2
+
+
+def test_a_rotation_of_unknown_outcome_is_not_made_again() -> None:
+    """Else the client would be told that another had rotated."""
+    forgetful, sound = of_one_journal(Forgetful, LoneEngine)
+    with over(forgetful, sound) as remote, pytest.raises(VaultError) as caught:
+        remote.rotate(Rotate("alice", 2), soon())
+    assert caught.value.code == "unavailable"
+    assert "unknown" in caught.value.detail
+    assert sound.calls == []
+
+
+def test_a_look_that_is_too_long_is_too_long_here_as_well() -> None:
+    class ShortSighted(LoneEngine):
+        def find(self, owner: str, asked: Sequence[tuple[int, bytes]], deadline: float) -> list[Places]:
+            super().find(owner, asked, deadline)
+            raise LookTooLong
+
+    with over(*of_one_journal(ShortSighted)) as remote, pytest.raises(LookTooLong):
+        remote.find("alice", [(1, bytes(16))], soon())
+
+
+def test_what_is_found_over_the_wire_is_what_is_found() -> None:
+    [engine] = of_one_journal(LoneEngine)
+    writing("a", "b")(engine)
+    rotation(2)(engine)
+    writing("c", epoch=2)(engine)
+    first, second = (
+        b"".join(RING.scope("alice", epoch).digests([encode_value(v, 9) for v in ("a", "c", "b")]))
+        for epoch in (1, 2)
+    )
+    with over(engine) as remote:
+        asked = [(2, second), (1, first)]
+        for far, near in zip(
+            remote.find("alice", asked, soon()), engine.find("alice", asked, soon()), strict=True
+        ):
+            assert list(far.blocks) == list(near.blocks)
+            assert far.block_of.tolist() == near.block_of.tolist()
+            assert far.place_of.tolist() == near.place_of.tolist()
+            assert far.seq == near.seq
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"cluster": "other"}, "cluster"),
+        ({"fields": "other"}, "field list"),
+        ({"keys": "other"}, "token key"),
+        ({"format": 99}, "message format"),
+    ],
+)
+def test_a_gateway_of_other_terms_is_turned_away_by_name_once(
+    change: dict[str, str | int], reason: str
+) -> None:
+    refusals: list[str] = []
+    other = msgspec.structs.replace(TERMS, **change)
+    with peer_port(LoneEngine(KEYS), TERMS, refusals) as peer:
+        lines = Lines([peer], other, CREDENTIAL, None)
+        for _ in range(3):
+            with pytest.raises(VaultError) as caught:
+                RemoteEngine(lines).read_epoch("alice", soon())
+            assert caught.value.code == "unavailable"
+        lines.close()
+    assert len(refusals) == 1
+    assert f"has another {reason}" in refusals[0]
+
+
+def test_a_gateway_without_the_secret_is_turned_away() -> None:
+    with peer_port(LoneEngine(KEYS), TERMS) as peer:
+        lines = Lines([peer], TERMS, "00" * 32, None)
+        with pytest.raises(VaultError) as caught:
+            RemoteEngine(lines).mint(mint("a"), soon())
+        lines.close()
+    assert caught.value.code == "unavailable"
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        AskLookUp("alice", 0, bytes(16)),
+        AskLookUp("alice", 10**18, bytes(16)),
+        AskLookUp("alice", 1, bytes(15)),
+        AskFind("alice", ((1, bytes(16)), (-1, bytes(16)))),
+        AskFind("alice", ((1, bytes(17)),)),
+    ],
+)
+def test_questions_out_of_bounds_are_refused(question: AskLookUp | AskFind) -> None:
+    with pytest.raises(VaultError) as caught:
+        decode_ask(encode_ask(Ask(1000, question)))
+    assert caught.value.code == "malformed"

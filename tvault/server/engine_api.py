@@ -1,0 +1,113 @@
+"""The engine of a node for gateways: `POST /peer/engine`, one question a request."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from tvault.engine import Engine
+from tvault.errors import VaultError
+from tvault.model.commands import Mint, Rotate
+from tvault.model.records import LookTooLong
+from tvault.server.engine_wire import (
+    MSGPACK_TYPE,
+    ActiveEpoch,
+    Ask,
+    AskEpoch,
+    AskFind,
+    AskHealth,
+    AskLookUp,
+    AskWaitFor,
+    FoundPlaces,
+    OwnHealth,
+    Question,
+    Reply,
+    Terms,
+    TooLong,
+    Waited,
+    decode_ask,
+    decode_terms,
+    encode_reply,
+    encode_terms,
+    located,
+)
+from tvault.server.turns import Turns
+from tvault.server.web import Answer, Environ, read_body
+
+ASK_BYTES: Final = 64 * 1024 * 1024
+"""The longest question."""
+
+
+class EngineApi:
+    """Answers gateways out of a node's engine.
+
+    Each question keeps a thread of the peer port until it is answered; `turns` bounds how many do, so
+    that the streams of the other nodes find theirs.  `refused` is told why a gateway was turned away.
+    `request_seconds` is how long a question may take.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        terms: Terms,
+        turns: Turns,
+        *,
+        request_seconds: float,
+        refused: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._engine = engine
+        self._terms = terms
+        self._expected = encode_terms(terms)
+        self._turns = turns
+        self._request_seconds = request_seconds
+        self._refused = refused
+        self._last_refusal = ""
+        self._clock = clock
+
+    def answer(self, environ: Environ) -> Answer:
+        """The answer to a request that bears the cluster's credential.  Raises `VaultError`."""
+        self._check_terms(environ)
+        with self._turns.one():  # gateways are honest: what is in hand has a bound, too
+            reply = self._reply(decode_ask(read_body(environ, ASK_BYTES)))
+        return Answer(encode_reply(reply), headers=(("Content-Type", MSGPACK_TYPE),))
+
+    def _check_terms(self, environ: Environ) -> None:
+        text = environ.get("HTTP_TVAULT_GATEWAY")
+        if text == self._expected:
+            return
+        reason = self._terms.refusal(decode_terms(text))
+        if reason is not None:
+            where = environ.get("REMOTE_ADDR", "")
+            refusal = f"a gateway at {where} {reason} than this node"
+            if refusal != self._last_refusal:
+                self._last_refusal = refusal
+                self._refused(refusal)
+            raise VaultError("malformed", f"The gateway {reason} than the node.")
+
+    def _reply(self, ask: Ask) -> Reply:
+        patience = min(self._request_seconds, max(0, ask.patience_ms) / 1000)
+        try:
+            return self._asked(ask.question, self._clock() + patience)
+        except LookTooLong:
+            return TooLong()
+
+    def _asked(self, question: Question, deadline: float) -> Reply:
+        engine = self._engine
+        match question:
+            case Mint():
+                return engine.mint(question, deadline)
+            case Rotate():
+                return engine.rotate(question, deadline)
+            case AskLookUp(owner, epoch, digests):
+                return FoundPlaces((located(engine.look_up(owner, epoch, digests, deadline)),))
+            case AskFind(owner, asked):
+                return FoundPlaces(tuple(map(located, engine.find(owner, asked, deadline))))
+            case AskEpoch(owner):
+                return ActiveEpoch(engine.read_epoch(owner, deadline))
+            case AskWaitFor(seq):
+                engine.wait_for(seq, deadline)
+                return Waited()
+            case AskHealth():
+                return OwnHealth(engine.health())
