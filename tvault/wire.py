@@ -30,6 +30,7 @@ PEER_HELLO = "/peer/hello"
 PEER_STREAM = "/peer/stream"
 PEER_STATUS = "/peer/status"
 PEER_ENGINE = "/peer/engine"
+PEER_GATEWAY = "/peer/gateway"
 """The paths of the peer port, for nodes and for operators with the cluster's secret."""
 
 JSON_TYPE = "application/json"

@@ -31,7 +31,7 @@ from tvault.ordering import Verdict
 from tvault.replication.ready import Answer
 from tvault.replication.state import State
 from tvault.server.chain_engine import BEHIND_SECONDS, LOOK_AGAIN_SECONDS, ChainEngine
-from tvault.server.reading import Reader
+from tvault.server.reading import ValueReader
 from tvault.server.tokenize import Collision, Tokenizer
 from tvault.store.ports import Store
 
@@ -305,7 +305,7 @@ def work_of(call: Call, words: list[str]) -> Callable[[], str]:
 
     def detokenize() -> str:
         texts = [_token(owner, name) for name in rest]
-        values = Reader(engine, KEYS, MOST_BYTES).values(owner, texts, NO_DEADLINE)
+        values = ValueReader(engine, KEYS, MOST_BYTES).values(owner, texts, NO_DEADLINE)
         return " ".join("missing" if value is None else str(value) for value in values)
 
     def rotate() -> str:

@@ -48,10 +48,10 @@ class Network:
         if world.trace.full:
             world.trace.message(world.now, "->", envelope, to)
         self.sent += 1
+        assert nonsense(envelope, tuple(world.nodes)) is None, envelope
         if self.sent % CODEC_EVERY == 0:
             decoded = codec.decode(codec.encode(envelope))
             assert decoded == envelope, f"{envelope} came back as {decoded}"
-            assert nonsense(envelope, tuple(world.nodes)) is None, envelope
             envelope = decoded
         weather, random = self.weather, world.random
         if weather is CALM:

@@ -146,6 +146,11 @@ def test_what_render_writes_is_read_back_whatever_the_names_hold(tmp_path: Path)
             19,
             "value_bytes: a value cannot be longer than a body",
         ),
+        (
+            lambda t: t + "\n[limits]\nbody_bytes = 70000000\n",
+            20,
+            "must fit a message between nodes",
+        ),
         (lambda t: t + "\n[timing]\nsuspect_ms = 200\n", 20, "at least three times heartbeat_ms"),
         (lambda t: t.replace('"ssn"', '"ssn", 3'), 3, "item 1 is an integer"),
         (lambda t: t.replace('["ssn"]', '"ssn"'), 3, "fields: expected an array of field paths"),

@@ -10,7 +10,7 @@ import click
 
 from tvault.cli.invocation import VaultCommand, json_option, read_config, trusted_ca
 from tvault.cli.output import print_json, print_table
-from tvault.client.nodes import peer_status
+from tvault.client.one_node import peer_status
 from tvault.config import Config, NodeConfig, read_keys
 from tvault.errors import VaultError
 from tvault.model.keys import derive

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tvault.client.nodes import node_health
+from tvault.client.one_node import node_health
 from tvault.config import NodeConfig
 
 

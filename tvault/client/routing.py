@@ -49,7 +49,7 @@ class Nodes:
 
     def __init__(self, urls: Sequence[str], clock: Callable[[], float]) -> None:
         if not urls:
-            hint = "set TVAULT_URL or name a tvault.toml with --config"
+            hint = "give its URL, or name a tvault.toml"
             raise VaultError("usage", f"no node is named: {hint}")
         self._urls = list(dict.fromkeys(checked_url(url) for url in urls))
         self._clock = clock

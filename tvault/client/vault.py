@@ -279,7 +279,8 @@ def _listed(given: Iterable[T], types: frozenset[type], expected: str) -> list[T
     kinds = set(map(type, asked))
     if not kinds <= types:
         index, kind = next((at, type(one)) for at, one in enumerate(asked) if type(one) not in types)
-        raise VaultError("invalid_value", f"position {index} is a {kind.__name__}; give {expected}")
+        told = f"position {index} is of type {kind.__name__}; give {expected}"
+        raise VaultError("invalid_value", told)
     if float in kinds:
         for index, one in enumerate(asked):
             if isinstance(one, float) and not math.isfinite(one):
@@ -301,7 +302,8 @@ def _text(record: Mapping[str, Any], index: int) -> bytes:
     By the strict encoder: the quick one would make NaN null, and texts of dates and decimals.
     """
     if not isinstance(record, Mapping):
-        raise VaultError("invalid_value", f"record {index} is a {type(record).__name__}, not a mapping")
+        told = f"record {index} is of type {type(record).__name__}, not a mapping"
+        raise VaultError("invalid_value", told)
     try:
         text = json.dumps(dict(record), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except TypeError as error:  # which names the type and nothing else

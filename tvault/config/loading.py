@@ -33,6 +33,10 @@ else:
 
 DEFAULT_NAME = "tvault.toml"
 MOST_NODES = 9
+VALUE_BYTES = 64
+"""What a value adds to the message in which it is written, at most, beside itself."""
+
+MESSAGE_BYTES = 60 * 1024 * 1024
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}", re.ASCII)
@@ -214,6 +218,12 @@ class _Loader:
         if limits.value_bytes > limits.body_bytes:
             why = "[limits] value_bytes: a value cannot be longer than a body (body_bytes)"
             raise self._fail("limits", why, 0, "value_bytes")
+        if limits.body_bytes + VALUE_BYTES * limits.values_per_request > MESSAGE_BYTES:
+            why = (
+                "[limits] body_bytes: what a request writes must fit a message between nodes: "
+                f"body_bytes + {VALUE_BYTES} * values_per_request may be {MESSAGE_BYTES} at most"
+            )
+            raise self._fail("limits", why, 0, "body_bytes")
         if timing.suspect_ms < 3 * timing.heartbeat_ms:
             why = "[timing] suspect_ms: expected at least three times heartbeat_ms"
             raise self._fail("timing", why, 0, "suspect_ms")

@@ -87,7 +87,12 @@ def open_places(scope: Scope, wanted: Iterable[tuple[Block, Sequence[int]]]) -> 
             values.append(plaintext[table + start : table + end])
         else:
             ends = (0, *struct.unpack_from(f">{count}I", plaintext))
-            values += [plaintext[table + ends[at] : table + ends[at + 1]] for at in places]
+            different = set(places)
+            if len(different) == len(places):
+                values += [plaintext[table + ends[at] : table + ends[at + 1]] for at in places]
+            else:  # a value that is asked for many times is held once
+                cut = {at: plaintext[table + ends[at] : table + ends[at + 1]] for at in different}
+                values += map(cut.__getitem__, places)
     return values
 
 

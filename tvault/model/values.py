@@ -32,6 +32,8 @@ _INTEGER_END: Final = 10**MAX_INTEGER_DIGITS
 _PIECE_DIGITS: Final = 600
 _PIECE_END: Final = 10**_PIECE_DIGITS
 _INTEGER: Final = re.compile(rb"0|-?[1-9][0-9]*")
+_SHORT_ESCAPES: Final = b'\b\t\n\f\r"\\'
+_CONTROLS: Final = bytes(set(range(32)) - set(_SHORT_ESCAPES))
 _FLOAT: Final = struct.Struct(">d")
 
 
@@ -104,6 +106,14 @@ def decode_values(canonicals: Sequence[bytes]) -> Sequence[Value]:
     """`decode_value` of each, in order."""
     texts = _decode_texts(canonicals)
     return [decode_value(canonical) for canonical in canonicals] if texts is None else texts
+
+
+def escapes_of(canonicals: Sequence[bytes]) -> int:
+    """How many bytes JSON adds to these values by escapes, at most: a control character takes six."""
+    text = b"".join(canonicals)
+    controls = len(text) - len(text.translate(None, _CONTROLS))
+    short = len(text) - len(text.translate(None, _SHORT_ESCAPES))
+    return 5 * controls + short
 
 
 def _refusal(value: object, position: int) -> Exception:

@@ -52,7 +52,7 @@ class Next(enum.Enum):
     CLOSE = enum.auto()
 
 
-class Owner(Protocol):
+class Keeper(Protocol):
     """The server a connection belongs to."""
 
     @property
@@ -69,7 +69,7 @@ class Connection(cheroot.server.HTTPConnection):
     `since` is when it last began to wait, `due` when that has lasted too long, by `time.monotonic()`.
     """
 
-    server: Owner
+    server: Keeper
     rfile: Reader
     wfile: Writer
 
@@ -137,7 +137,7 @@ class Connection(cheroot.server.HTTPConnection):
 
     def refuse(self, status: str) -> None:
         """Answer, as far as that goes without waiting, that the request is refused; it is the last."""
-        self.RequestHandlerClass(self.server, self).simple_response(status)
+        self.RequestHandlerClass(self.server, self).simple_response(status, seconds=0)
         self._is_last = True
 
     def finish(self, seconds: float) -> None:
@@ -168,8 +168,10 @@ class Connection(cheroot.server.HTTPConnection):
             return Next.READ
         except ssl.SSLWantWriteError:
             return Next.WRITE
+        except (ssl.SSLEOFError, ConnectionError):  # whoever only looks whether the port is there
+            return Next.CLOSE
         except OSError:
-            _tell.info("a connection was closed: its other side does not speak TLS as this port does")
+            _tell.info("a connection was closed: no TLS was agreed on with its other side")
             return Next.CLOSE
         self._is_greeting = False
         self._due = time.monotonic() + HEAD_SECONDS

@@ -23,7 +23,10 @@ MOST_CONNECTIONS: Final = 512
 one, first one that never asked anything."""
 
 UNSENT_BYTES: Final = 64 * 1024 * 1024
-"""Most bytes of answers that wait for slow clients: beyond, the longest waiting is given up."""
+"""Most bytes of answers that wait for slow clients: beyond, the slowest is given up."""
+
+UNSENT_SECONDS: Final = 2.0
+"""How long an answer may wait before it counts as one of these."""
 
 DEAF_SECONDS: Final = 0.1
 """How long nobody is let in when that takes more files than the process may open."""
@@ -61,22 +64,21 @@ class Door:
         self._open: set[Connection] = set()
         self._deaf_until: float | None = None
         self._stop_requested = False
+        self._is_closed = False
         self._ended = threading.Event()
         self._ended.set()
         listener.setblocking(False)  # noqa: FBT003
         self._selector.register(listener, selectors.EVENT_READ)
 
     def put(self, connection: Connection) -> None:
-        """Take a connection back from the thread that served it."""
-        need = connection.advance()
+        """Take a connection back from the thread that served it.  Never raises."""
+        need = self._advanced(connection)
         if need is Next.WORK:
             self._work(connection)
-        elif need is Next.CLOSE:
+        elif need is Next.CLOSE or not self._wait(connection, need):
             connection.close()
-        else:
-            self._wait(connection, need)
-            if need is Next.WRITE:
-                self._bound_unsent()
+        elif need is Next.WRITE:
+            self._bound_unsent()
 
     def forget(self, connection: Connection) -> None:
         """The connection is closed."""
@@ -108,6 +110,8 @@ class Door:
     def close(self) -> None:
         """Close all connections that wait; answers that are on their way have a second."""
         until = time.monotonic() + 1
+        with self._lock:
+            self._is_closed = True
         for connection in list(self._waiting.values()):
             connection.finish(max(0.0, until - time.monotonic()))
         self._selector.close()
@@ -148,29 +152,36 @@ class Door:
         if self._waiting.get(connection.socket.fileno()) is connection:  # not closed a moment ago
             self._go_on(connection, is_registered=True)
 
-    def _go_on(self, connection: Connection, *, is_registered: bool) -> None:
+    def _advanced(self, connection: Connection) -> Next:
+        """What the connection needs next; to be closed, whatever goes wrong with it: the threads that
+        serve others must go on."""
         try:
-            need = connection.advance()
-        except Exception as error:  # noqa: BLE001  the thread that serves all must go on
+            return connection.advance()
+        except Exception as error:  # noqa: BLE001  as its docstring says
             _log.error("a connection failed: %s", type(error).__name__)
-            need = Next.CLOSE
+            return Next.CLOSE
+
+    def _go_on(self, connection: Connection, *, is_registered: bool) -> None:
+        need = self._advanced(connection)
         if is_registered and need not in _EVENTS:
             self._leave_off(connection)
         if need is Next.WORK:
             self._work(connection)
-        elif need is Next.CLOSE:
+        elif need is Next.CLOSE or not (is_registered or self._wait(connection, need)):
             connection.close()
-        elif not is_registered:
-            self._wait(connection, need)
-        else:
+        elif is_registered:
             with self._lock:
                 if self._selector.get_key(connection.socket).events != _EVENTS[need]:
                     self._selector.modify(connection.socket, _EVENTS[need], connection)
 
-    def _wait(self, connection: Connection, need: Next) -> None:
+    def _wait(self, connection: Connection, need: Next) -> bool:
+        """Look after a connection until it can go on.  False once nobody does any more."""
         with self._lock:
+            if self._is_closed:
+                return False
             self._waiting[connection.socket.fileno()] = connection
             self._selector.register(connection.socket, _EVENTS[need], connection)
+            return True
 
     def _leave_off(self, connection: Connection) -> None:
         with self._lock:
@@ -188,14 +199,20 @@ class Door:
         return True
 
     def _bound_unsent(self) -> None:
-        """Give up answers, those that wait longest first, when too much of them waits.  By any thread:
-        the connections are broken, and `run` finds them so."""
-        sending = [connection for connection in list(self._waiting.values()) if connection.wfile.left]
+        """Give up answers, those that go slowest first, when too much waits that had its time.  By any
+        thread: the connections are broken, and `run` finds them so."""
+        now = time.monotonic()
+        sending = [
+            connection
+            for connection in list(self._waiting.values())
+            if connection.wfile.left and now - connection.since >= UNSENT_SECONDS
+        ]
         unsent = sum(connection.wfile.left for connection in sending)
-        for connection in sorted(sending, key=lambda connection: connection.since):
+        for connection in sorted(sending, key=lambda connection: connection.wfile.rate(now)):
             if unsent <= UNSENT_BYTES:
                 return
             unsent -= connection.wfile.left
+            _tell.tell(logging.WARNING, "an answer is given up: its client takes it too slowly")
             with contextlib.suppress(OSError):
                 connection.socket.shutdown(socket.SHUT_RDWR)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from tvault.engine import Engine
 from tvault.errors import VaultError
@@ -16,11 +16,9 @@ from tvault.server.engine_wire import (
     Ask,
     AskEpoch,
     AskFind,
-    AskHealth,
     AskLookUp,
     AskWaitFor,
     FoundPlaces,
-    OwnHealth,
     Question,
     Reply,
     Terms,
@@ -30,10 +28,18 @@ from tvault.server.engine_wire import (
     decode_terms,
     encode_reply,
     encode_terms,
-    located,
+    packed,
 )
+from tvault.server.framing import STREAM
+from tvault.server.streams import Reader
 from tvault.server.turns import Turns
-from tvault.server.web import Answer, Environ, read_body
+from tvault.server.web import Answer, Environ, json_answer, read_body
+from tvault.wire import PEER_ENGINE, PEER_GATEWAY
+
+Handler = Callable[[Environ], Answer]
+
+STRANGERS: Final = 32
+"""Of so many reasons to turn gateways away, at most, people are told, each once."""
 
 ASK_BYTES: Final = 64 * 1024 * 1024
 """The longest question."""
@@ -43,8 +49,8 @@ class EngineApi:
     """Answers gateways out of a node's engine.
 
     Each question keeps a thread of the peer port until it is answered; `turns` bounds how many do, so
-    that the streams of the other nodes find theirs.  `refused` is told why a gateway was turned away.
-    `request_seconds` is how long a question may take.
+    that the streams of the other nodes find theirs.  `status` gives the document for operators;
+    `refused` is told why a gateway was turned away.  `request_seconds` is how long a question may take.
     """
 
     def __init__(
@@ -53,6 +59,7 @@ class EngineApi:
         terms: Terms,
         turns: Turns,
         *,
+        status: Callable[[], dict[str, Any]],
         request_seconds: float,
         refused: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
@@ -61,16 +68,26 @@ class EngineApi:
         self._terms = terms
         self._expected = encode_terms(terms)
         self._turns = turns
+        self._status = status
         self._request_seconds = request_seconds
         self._refused = refused
-        self._last_refusal = ""
+        self._told: set[str] = set()
         self._clock = clock
+
+    def routes(self) -> dict[str, tuple[str, Handler]]:
+        """Its paths on the peer port, each with its method and who answers."""
+        return {PEER_ENGINE: ("POST", self.answer), PEER_GATEWAY: ("GET", self.tell_status)}
+
+    def tell_status(self, environ: Environ) -> Answer:
+        """What the node says of itself: at once, however busy it is.  Raises `VaultError`."""
+        self._check_terms(environ)
+        return json_answer(self._status())
 
     def answer(self, environ: Environ) -> Answer:
         """The answer to a request that bears the cluster's credential.  Raises `VaultError`."""
         self._check_terms(environ)
-        with self._turns.one():  # gateways are honest: what is in hand has a bound, too
-            reply = self._reply(decode_ask(read_body(environ, ASK_BYTES)))
+        with self._turns.one():  # while the body comes, too, so that what is in hand has a bound
+            reply = self._reply(decode_ask(_body_of(environ)))
         return Answer(encode_reply(reply), headers=(("Content-Type", MSGPACK_TYPE),))
 
     def _check_terms(self, environ: Environ) -> None:
@@ -81,8 +98,8 @@ class EngineApi:
         if reason is not None:
             where = environ.get("REMOTE_ADDR", "")
             refusal = f"a gateway at {where} {reason} than this node"
-            if refusal != self._last_refusal:
-                self._last_refusal = refusal
+            if refusal not in self._told and len(self._told) < STRANGERS:
+                self._told.add(refusal)
                 self._refused(refusal)
             raise VaultError("malformed", f"The gateway {reason} than the node.")
 
@@ -101,13 +118,21 @@ class EngineApi:
             case Rotate():
                 return engine.rotate(question, deadline)
             case AskLookUp(owner, epoch, digests):
-                return FoundPlaces((located(engine.look_up(owner, epoch, digests, deadline)),))
+                return FoundPlaces((packed(engine.look_up(owner, epoch, digests, deadline)),))
             case AskFind(owner, asked):
-                return FoundPlaces(tuple(map(located, engine.find(owner, asked, deadline))))
+                return FoundPlaces(tuple(map(packed, engine.find(owner, asked, deadline))))
             case AskEpoch(owner):
                 return ActiveEpoch(engine.read_epoch(owner, deadline))
             case AskWaitFor(seq):
                 engine.wait_for(seq, deadline)
                 return Waited()
-            case AskHealth():
-                return OwnHealth(engine.health())
+
+
+def _body_of(environ: Environ) -> bytes:
+    """The body, which must come at the pace of any other."""
+    stream: Reader = environ[STREAM]
+    stream.hasten()
+    try:
+        return read_body(environ, ASK_BYTES)
+    finally:
+        stream.relax()

@@ -6,7 +6,7 @@ A gateway computes tokens and ciphertext itself; plaintext, API keys and the tok
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import msgspec
@@ -29,7 +29,7 @@ MSGPACK_TYPE = "application/msgpack"
 Epoch = Annotated[int, msgspec.Meta(ge=1, le=MAX_EPOCH)]
 
 
-class Terms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """What a gateway must have in common with the nodes: `keys` is the fingerprint of the token key,
     `fields` a digest of the configured paths."""
 
@@ -41,8 +41,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def refusal(self, other: Terms) -> str | None:
         """Why a gateway with `other` terms is turned away, or None."""
         for name, mine, theirs in (
-            ("cluster", self.cluster, other.cluster),
             ("message format", self.format, other.format),
+            ("cluster", self.cluster, other.cluster),
             ("field list", self.fields, other.fields),
             ("token key", self.keys, other.keys),
         ):
@@ -78,11 +78,7 @@ class AskWaitFor(msgspec.Struct, frozen=True, array_like=True, tag="wait-for"):
     seq: int
 
 
-class AskHealth(msgspec.Struct, frozen=True, array_like=True, tag="health"):
-    """`Engine.health`."""
-
-
-Question = Mint | Rotate | AskLookUp | AskFind | AskEpoch | AskWaitFor | AskHealth
+Question = Mint | Rotate | AskLookUp | AskFind | AskEpoch | AskWaitFor
 
 
 class Ask(msgspec.Struct, frozen=True, array_like=True):
@@ -92,7 +88,7 @@ class Ask(msgspec.Struct, frozen=True, array_like=True):
     question: Question
 
 
-class Located(msgspec.Struct, frozen=True, array_like=True):
+class PackedPlaces(msgspec.Struct, frozen=True, array_like=True):
     """`Places`, as it travels: the two arrays are 8-byte little endian numbers."""
 
     blocks: tuple[Block, ...]
@@ -104,7 +100,7 @@ class Located(msgspec.Struct, frozen=True, array_like=True):
 class FoundPlaces(msgspec.Struct, frozen=True, array_like=True, tag="places"):
     """What was looked for, in the order of the question."""
 
-    places: tuple[Located, ...]
+    places: tuple[PackedPlaces, ...]
 
 
 class TooLong(msgspec.Struct, frozen=True, array_like=True, tag="too-long"):
@@ -121,28 +117,30 @@ class Waited(msgspec.Struct, frozen=True, array_like=True, tag="waited"):
     """The wait is over."""
 
 
-class OwnHealth(msgspec.Struct, frozen=True, array_like=True, tag="health"):
-    """The health of the node that answers."""
-
-    health: Health
-
-
-Reply = (
-    Written
-    | StaleEpoch
-    | TokensExist
-    | EpochRefused
-    | FoundPlaces
-    | TooLong
-    | ActiveEpoch
-    | Waited
-    | OwnHealth
-)
+Reply = Written | StaleEpoch | TokensExist | EpochRefused | FoundPlaces | TooLong | ActiveEpoch | Waited
 
 _encoder = msgspec.msgpack.Encoder()
 _asks = msgspec.msgpack.Decoder(Ask)
 _replies: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
 _NUMBERS = np.dtype("<i8")
+
+
+class Journal(msgspec.Struct, frozen=True):
+    """A node's journal, as `GET /status` tells it."""
+
+    last: int
+    committed: int
+    digest: str
+
+
+class NodeStatus(msgspec.Struct, frozen=True):
+    """What a gateway reads of `GET /peer/gateway`."""
+
+    view: int
+    chain: list[str]
+    ensemble: list[str]
+    journal: Journal
+    health: Health
 
 
 def encode_ask(ask: Ask) -> bytes:
@@ -179,21 +177,59 @@ def decode_reply(body: bytes) -> Reply:
     return decoded(_replies, body)
 
 
-def located(places: Places) -> Located:
+def packed(places: Places) -> PackedPlaces:
     """`places` as it travels."""
     block_of, place_of = (
         array.astype(_NUMBERS, copy=False).tobytes() for array in (places.block_of, places.place_of)
     )
-    return Located(tuple(places.blocks), block_of, place_of, places.seq)
+    return PackedPlaces(tuple(places.blocks), block_of, place_of, places.seq)
 
 
-def places_of(located: Located) -> Places:
+def unpacked(packed: PackedPlaces) -> Places:
     """What has travelled."""
     block_of, place_of = (
         np.frombuffer(numbers, dtype=_NUMBERS).astype(np.int64, copy=False)
-        for numbers in (located.block_of, located.place_of)
+        for numbers in (packed.block_of, packed.place_of)
     )
-    return Places(located.blocks, block_of, place_of, located.seq)
+    return Places(packed.blocks, block_of, place_of, packed.seq)
+
+
+def misfit(question: Question, reply: Reply) -> bool:
+    """Whether a reply is none to the question, or holds what cannot be so."""
+    match question, reply:
+        case _, TooLong():
+            return not isinstance(question, AskLookUp | AskFind)
+        case AskLookUp(), FoundPlaces(places):
+            return not _fits((question.digests,), places)
+        case AskFind(), FoundPlaces(places):
+            return not _fits([digests for _, digests in question.asked], places)
+        case (
+            (Mint(), StaleEpoch(newest))
+            | (Rotate(), EpochRefused(newest))
+            | (AskEpoch(), ActiveEpoch(newest))
+        ):
+            return not 1 <= newest <= MAX_EPOCH
+        case (Mint() | Rotate(), Written()) | (Mint(), TokensExist()) | (AskWaitFor(), Waited()):
+            return False
+        case _:
+            return True
+
+
+def _fits(asked: Sequence[bytes], found: Sequence[PackedPlaces]) -> bool:
+    """Whether places are as many as were asked for, and each in a block that is there."""
+    return len(asked) == len(found) and all(map(_is_sound, asked, found))
+
+
+def _is_sound(digests: bytes, found: PackedPlaces) -> bool:
+    size = len(digests) // DIGEST_BYTES * _NUMBERS.itemsize
+    if not len(found.block_of) == len(found.place_of) == size:
+        return False
+    places = unpacked(found)
+    lengths = np.array([len(block) for block in places.blocks] or [0], dtype=np.int64)
+    block, place = places.block_of, places.place_of
+    there = block >= 0
+    is_block = (block < len(places.blocks)).all() and (block >= -1).all()
+    return bool(is_block and ((place >= 0) & (place < lengths[block]))[there].all())
 
 
 def encode_terms(terms: Terms) -> str:

@@ -28,7 +28,7 @@ from tvault.server.connections import Connection
 from tvault.server.door import Door
 from tvault.server.headers import HeaderReader
 from tvault.server.seldom import Seldom
-from tvault.server.streams import HEADER_BYTES, Reader, TlsSocket
+from tvault.server.streams import HEADER_BYTES, PATIENCE_SECONDS, Reader, TlsSocket
 from tvault.wire import PROBLEM_TYPE, REQUEST_ID, STATUS, encode_json, problem, sane_request_id
 
 LISTEN_BACKLOG: Final = 256
@@ -49,6 +49,7 @@ STREAM: Final = "tvault.stream"
 HANG_UP: Final = "tvault.hang_up"
 """In the environment of a request: a function for another thread, after which nothing more comes."""
 
+_REQUEST_LINE: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [!-~]+ HTTP/[0-9]\.[0-9]\r\n")
 _CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,8})(?:[ \t]*;[^\r\n]*)?\r\n")
 _CHUNK_LINE_BYTES: Final = 256
 _TRAILER_LINES: Final = 32
@@ -105,15 +106,13 @@ class ChunkedBody:
         """
         if 0 < size <= self._left:
             return self._take(size)
-        parts: list[bytes] = []
-        while size > 0 and not self.ended:
+        whole = bytearray()  # a list would hold an object for each chunk
+        while len(whole) < size and not self.ended:
             if self._left == 0:
                 self._begin_chunk()
-                continue
-            part = self._take(min(self._left, size))
-            parts.append(part)
-            size -= len(part)
-        return b"".join(parts)
+            else:
+                whole += self._take(min(self._left, size - len(whole)))
+        return bytes(whole)
 
     def _take(self, size: int) -> bytes:
         """Bytes of the chunk in hand, which has as many."""
@@ -126,7 +125,10 @@ class ChunkedBody:
         return part
 
     def _begin_chunk(self) -> None:
-        match = _CHUNK_SIZE.fullmatch(self._stream.readline(_CHUNK_LINE_BYTES))
+        line = self._stream.readline(_CHUNK_LINE_BYTES)
+        if not line:
+            raise FramingError("the body ends too early")
+        match = _CHUNK_SIZE.fullmatch(line)
         if match is None:
             raise FramingError("a chunk has no size")
         self._left = int(match[1], 16)
@@ -162,6 +164,9 @@ class _Request(cheroot.server.HTTPRequest):
         self.ready = self.read_request_line() and self.read_request_headers()
 
     def read_request_line(self) -> bool:
+        if not _REQUEST_LINE.match(self.rfile.getvalue()):
+            self.simple_response("400 Bad Request", "The request line is malformed.")
+            return False
         try:
             return bool(super().read_request_line())  # type: ignore[no-untyped-call]
         except ValueError:  # a target that does not split, such as //[
@@ -173,6 +178,9 @@ class _Request(cheroot.server.HTTPRequest):
             return False
         if b"Transfer-Encoding" in self.inheaders and self.response_protocol != "HTTP/1.1":
             self.simple_response("400 Bad Request", "HTTP/1.0 has no Transfer-Encoding.")
+            return False
+        if b"Host" not in self.inheaders and self.response_protocol == "HTTP/1.1":
+            self.simple_response("400 Bad Request", "HTTP/1.1 needs a Host header.")
             return False
         self.conn.wfile.flush()  # "100 Continue", where it was asked for
         return True
@@ -190,7 +198,7 @@ class _Request(cheroot.server.HTTPRequest):
             self.conn.wfile.write(b"0\r\n\r\n")
         self.conn.wfile.flush()
 
-    def simple_response(self, status: object, msg: str = "") -> None:
+    def simple_response(self, status: object, msg: str = "", seconds: float = PATIENCE_SECONDS) -> None:
         refusal = _refusal(str(status)[:3], msg)
         sent = self.inheaders.get(b"Request-Id", b"").decode("latin-1")
         request_id = sent if sane_request_id(sent) else uuid4().hex
@@ -204,7 +212,7 @@ class _Request(cheroot.server.HTTPRequest):
         )
         with contextlib.suppress(OSError):
             self.conn.wfile.write(head.encode("ascii") + body)
-            self.conn.wfile.flush()
+            self.conn.wfile.flush(seconds)
 
 
 def _refusal(status: str, text: str) -> VaultError:
@@ -222,7 +230,7 @@ class _Connection(Connection):
     RequestHandlerClass = _Request
 
 
-class _Gateway(cheroot.wsgi.Gateway_10):
+class _Wsgi(cheroot.wsgi.Gateway_10):
     """Closes where the application's answer says so, and where it left some of the body unread: that
     must not be taken for the next request."""
 
@@ -362,7 +370,7 @@ def make_server(
         request_queue_size=LISTEN_BACKLOG,
         shutdown_timeout=STOP_SECONDS,
     )
-    server.gateway = _Gateway
+    server.gateway = _Wsgi
     if tls is not None:
         tls.sslsocket_class = TlsSocket
         tls.options |= ssl.OP_NO_RENEGOTIATION

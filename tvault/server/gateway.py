@@ -59,6 +59,7 @@ class Gateway:
         why = exposure(config, address)
         if why is not None:
             raise VaultError("configuration", f"--listen: {why}")
+        warn_of_exposure(config, address)
         keys = read_keys(config, os.environ)
         ring = KeyRing(keys.token)
         self._tell = tell
@@ -114,7 +115,8 @@ class Gateway:
                 status = self._lines.status(node, STATUS_SECONDS)
             except (NotSent, Broken, VaultError):
                 continue
-            return {"node": NAME, "role": "outside", **{name: status[name] for name in _TOLD}}
+            told = msgspec.to_builtins(status)
+            return {"node": NAME, "role": "outside", **{name: told[name] for name in _TOLD}}
         raise VaultError("unavailable", "No node can be reached now; try again.")
 
 
@@ -129,7 +131,6 @@ def run_gateway(config: Config, address: Address) -> int:
     Must be called by the main thread.  Raises `VaultError` when it cannot start.
     """
     begin_process()
-    warn_of_exposure(config, address)
     lifetime = Lifetime(partial(Gateway, config, address))
     lifetime.heed_signals()
     lifetime.run()

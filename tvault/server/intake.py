@@ -1,22 +1,24 @@
 """The bodies of requests: how many are taken in at once, how fast they must come, and what they weigh.
 
 What came together with its head costs nothing here.  Any other body takes a thread while it comes, so
-that these are bounded, and whoever sends slowest loses its place to one that comes later.  So are their
-bytes, until they are answered; and what a body becomes when it is decoded, which is far more than its
-bytes when it holds little but brackets.
+that these are bounded, and of those that come slowly one loses its place to one that comes later.  So
+are their bytes, until they are answered; and what a body becomes when it is decoded, which is far more
+than its bytes when it holds little but brackets.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from tvault.errors import VaultError
-from tvault.server.streams import SMALL_BODY, Reader
+from tvault.server.streams import SLOW_BYTES, SMALL_BODY, Reader
 from tvault.server.turns import Hold, Turns
 
 READING_REQUESTS: Final = 32
@@ -29,10 +31,11 @@ BODIES_IN_HAND: Final = 4
 """How many bodies of the greatest length are in memory at once, at most, or as many bytes of others."""
 
 GRACE_SECONDS: Final = 0.25
-"""How long a body comes before it may lose its place."""
+"""How long a body comes before it may lose its place, if it comes slower than `SLOW_BYTES` a second."""
 
 BYTES_A_MARK: Final = 8
-"""A body may have as many brackets, commas and colons as one in so many bytes of the longest body."""
+"""A body may have as many opening brackets, commas and colons as one in so many bytes of the longest
+body."""
 
 PLACE_BYTES: Final = 16 * 1024 * 1024
 """How much memory goes with one place of those that are worked on: a request that takes more, decoded,
@@ -52,6 +55,7 @@ _MARKS: Final = b",[{:"
 class _Coming:
     """A body that is coming, how to end that, and whether somebody did."""
 
+    owner: str
     stream: Reader
     weight: int
     hang_up: Callable[[], None]
@@ -92,13 +96,13 @@ class Intake:
             yield read()
             return
         size = self._longest if length is None else length
-        with self._turns.one(owner, max(size, self._least), push=self._make_room) as hold:
-            yield self._take_in(hold, stream, read, hang_up)
+        with self._turns.one(
+            owner, max(size, self._least), push=partial(self._make_room, owner)
+        ) as hold:
+            yield self._take_in(_Coming(owner, stream, hold.weight, hang_up), hold, read)
 
-    def _take_in(
-        self, hold: Hold, stream: Reader, read: Callable[[], bytes], hang_up: Callable[[], None]
-    ) -> bytes:
-        coming = _Coming(stream, hold.weight, hang_up)
+    def _take_in(self, coming: _Coming, hold: Hold, read: Callable[[], bytes]) -> bytes:
+        stream = coming.stream
         stream.hasten()
         with self._lock:
             self._coming.add(coming)
@@ -116,14 +120,25 @@ class Intake:
         hold.shrink(len(body))
         return body
 
-    def _make_room(self) -> None:
-        """Give up the body that comes slowest, once it had its time."""
+    def _make_room(self, owner: str) -> None:
+        """Give up the slowest body, once it had its time and if it is slow at all: one of `owner`, or of
+        another that holds more.  What comes at a fair rate keeps its place, or many would push each
+        other out for ever."""
         now = time.monotonic()
         with self._lock:
-            late = [coming for coming in self._coming if now - coming.began > GRACE_SECONDS]
-            if not late:
+            held: Counter[str] = Counter()
+            for coming in self._coming:
+                held[coming.owner] += coming.weight
+            slow = [
+                coming
+                for coming in self._coming
+                if now - coming.began > GRACE_SECONDS
+                and coming.rate(now) < SLOW_BYTES
+                and (coming.owner == owner or held[coming.owner] > held[owner])
+            ]
+            if not slow:
                 return
-            slowest = min(late, key=lambda coming: coming.rate(now))
+            slowest = min(slow, key=lambda coming: coming.rate(now))
             self._coming.discard(slowest)
             slowest.is_given_up = True
             slowest.hang_up()
@@ -140,6 +155,6 @@ def places_of(body: bytes, body_bytes: int) -> int:
     limit = max(body_bytes, _COUNTED_BYTES) // BYTES_A_MARK
     if marks > limit:
         members: dict[str, Any] = {"limit": limit, "limit_name": "marks"}
-        text = f"The body holds more than {limit} brackets, commas and colons."
+        text = f"The body holds more than {limit} opening brackets, commas and colons."
         raise VaultError("too_large", text, members=members)
     return 1 + (len(body) + marks * _DECODED_MARK_BYTES) // PLACE_BYTES

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import logging
 import select
 import socket
@@ -11,27 +10,30 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from contextlib import suppress
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, IncompleteRead
 from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
 
-from tvault.errors import VaultError
+from tvault.model.records import LOOK_BYTES
 from tvault.server.engine_wire import (
     MSGPACK_TYPE,
     TERMS_HEADER,
     Ask,
+    NodeStatus,
     Question,
     Reply,
     Terms,
     decode_reply,
     encode_ask,
     encode_terms,
+    misfit,
 )
 from tvault.server.links import Peer
 from tvault.trust import distrust
-from tvault.wire import PEER_ENGINE, PEER_STATUS, error_from_problem
+from tvault.wire import PEER_ENGINE, PEER_GATEWAY, error_from_problem
 
 CONNECT_SECONDS: Final = 1.0
 ANSWER_SECONDS: Final = 3.0
@@ -45,6 +47,11 @@ REST_SECONDS: Final = 2.0
 """How long a node that failed is asked last."""
 
 _log = logging.getLogger("tvault.gateway")
+
+
+PIECE_BYTES: Final = 1024 * 1024
+MOST_BYTES: Final = 2 * LOOK_BYTES
+"""No answer of a node is longer."""
 
 
 class NotSent(Exception):
@@ -112,20 +119,27 @@ class Lines:
         patience = left if is_last else min(left, ANSWER_SECONDS)
         body = encode_ask(Ask(int(patience * 1000), question))
         status, answer = self._exchange(node, "POST", PEER_ENGINE, body, patience + MARGIN_SECONDS)
+        self._note_answer(node, status, answer)
+        if status != 200:
+            raise error_from_problem(status, answer)
+        with suppress(msgspec.DecodeError):
+            reply = decode_reply(answer)
+            if not misfit(question, reply):
+                return reply
+        self._failed(node, "answers what no node answers")
+        raise Broken
+
+    def status(self, node: int, seconds: float) -> NodeStatus:
+        """What a node says of itself to gateways.  Raises `NotSent`, `Broken`, `VaultError`."""
+        status, answer = self._exchange(node, "GET", PEER_GATEWAY, None, seconds)
+        self._note_answer(node, status, answer)
         if status != 200:
             raise error_from_problem(status, answer)
         try:
-            return decode_reply(answer)
-        except msgspec.DecodeError:
-            raise VaultError("internal", "A node's answer is none that this gateway knows.") from None
-
-    def status(self, node: int, seconds: float) -> dict[str, object]:
-        """What a node says of itself to operators.  Raises `NotSent`, `Broken`, `VaultError`."""
-        status, answer = self._exchange(node, "GET", PEER_STATUS, None, seconds)
-        if status != 200:
-            raise error_from_problem(status, answer)
-        document: dict[str, object] = json.loads(answer)
-        return document
+            return msgspec.json.decode(answer, type=NodeStatus)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            self._failed(node, "answers what no node answers")
+            raise Broken from None
 
     def _number(self) -> int:
         number: int | None = getattr(self._own, "number", None)
@@ -138,22 +152,39 @@ class Lines:
     ) -> tuple[int, bytes]:
         try:
             connection = self._take(node)
-            connection.sock.settimeout(seconds)
         except OSError as error:
             why = distrust(error) or f"cannot be reached: {error.strerror or error}"
             self._failed(node, why)
             raise NotSent from None
         try:
+            until = self._clock() + seconds
+            wire = connection.sock
+            wire.settimeout(seconds)
             connection.request(method, path, body, self._headers)
             answer = connection.getresponse()
-            content = answer.read()
+            content = self._read(answer, wire, until)
         except (OSError, HTTPException):
             connection.close()
             self._failed(node, "does not answer")
             raise Broken from None
         self._give_back(node, connection)
-        self._answered(node, answer.status, content)
         return answer.status, content
+
+    def _read(self, answer: HTTPResponse, wire: socket.socket, until: float) -> bytes:
+        """The body of an answer, whole by `until`.  Raises `OSError`, `HTTPException`."""
+        pieces: list[bytes] = []
+        size = 0
+        while answer.length != 0:
+            left = until - self._clock()
+            if left <= 0 or answer.length is None or answer.length + size > MOST_BYTES:
+                raise TimeoutError
+            wire.settimeout(left)
+            pieces.append(answer.read1(min(PIECE_BYTES, answer.length)))
+            if not pieces[-1]:
+                raise IncompleteRead(b"", answer.length)
+            size += len(pieces[-1])
+        answer.close()
+        return b"".join(pieces)
 
     def _take(self, node: int) -> HTTPConnection:
         """A connection to the node that is not in use, or a new one."""
@@ -184,7 +215,8 @@ class Lines:
         connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
 
-    def _answered(self, node: int, status: int, content: bytes) -> None:
+    def _note_answer(self, node: int, status: int, content: bytes) -> None:
+        """Go on with a node that answers; tell of one that turns this gateway away."""
         if status in {400, 401, 404, 405}:  # not of this cluster, or of another version
             self._failed(node, f"turns this gateway away: {error_from_problem(status, content)}")
             return

@@ -11,8 +11,10 @@ from tvault.errors import VaultError
 from tvault.model.commands import DIGEST_BYTES
 from tvault.model.keys import KeyRing
 from tvault.model.tokens import render_tokens
-from tvault.server.reading import Asked, Found, Reader
+from tvault.server.reading import Asked, FoundValues, ValueReader
 from tvault.server.tokenize import Collision
+
+LONG_BYTES = 1024
 
 
 @dataclass(frozen=True)
@@ -29,9 +31,11 @@ class Existing:
 
 
 class Finder:
-    """Finds the tokens of values.  A request has at most `most_lookups` values times epochs."""
+    """Finds the tokens of values.  A request has at most `most_lookups` values times epochs, where a
+    value counts once more for each KiB: it is hashed anew for each epoch.
+    """
 
-    def __init__(self, engine: Engine, keys: KeyRing, reader: Reader, most_lookups: int) -> None:
+    def __init__(self, engine: Engine, keys: KeyRing, reader: ValueReader, most_lookups: int) -> None:
         self._engine = engine
         self._keys = keys
         self._reader = reader
@@ -47,7 +51,8 @@ class Finder:
         Raises `Collision`; `VaultError` `too_large`, `unavailable`; `model.blocks.SealBroken`.
         """
         active = self._engine.read_epoch(owner, deadline)
-        if len(canonicals) * active > self._most_lookups:
+        lookups = active * sum(1 + len(canonical) // LONG_BYTES for canonical in canonicals)
+        if lookups > self._most_lookups:
             raise _too_many(self._most_lookups, active)
         distinct = list(dict.fromkeys(canonicals))
         asked = self._asked(owner, active, distinct) if distinct else []
@@ -59,7 +64,7 @@ class Finder:
         return Existing(active, [tokens[canonical] for canonical in canonicals])
 
     def _asked(self, owner: str, active: int, distinct: Sequence[bytes]) -> list[Asked]:
-        """What to look up, the newest epoch first, as `Reader` wants it.  The positions of an epoch
+        """What to look up, the newest epoch first, as `ValueReader` wants it.  The positions of an epoch
         follow those of the one before it."""
         count = len(distinct)
         return [
@@ -72,7 +77,7 @@ class Finder:
         ]
 
 
-def _refuse_collision(part: Found, distinct: Sequence[bytes]) -> None:
+def _refuse_collision(part: FoundValues, distinct: Sequence[bytes]) -> None:
     """Raise `Collision` when what was found under the token of a value is another value."""
     count = len(distinct)
     if any(

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from tvault.errors import VaultError
 from tvault.replication.messages import Envelope
@@ -19,7 +19,7 @@ from tvault.server.frames import Nonsense, envelope_of, read_frame
 from tvault.server.framing import ABANDON, HANG_UP, FramingError
 from tvault.server.hello import HEADER, Hello, check_credential, decode_hello, encode_hello
 from tvault.server.web import Answer, Environ, carries_body, is_body_read, json_answer, refused
-from tvault.wire import PEER_ENGINE, PEER_HELLO, PEER_STATUS, PEER_STREAM
+from tvault.wire import PEER_HELLO, PEER_STATUS, PEER_STREAM
 
 STREAMS_A_PEER: Final = 3
 """Streams of one node that are read at once: a new one ends those before it, which takes a moment."""
@@ -35,13 +35,6 @@ _ENDED: Final = Answer(b"")
 _log = logging.getLogger("tvault.peers")
 
 
-class Engine(Protocol):
-    """What answers gateways."""
-
-    def answer(self, environ: Environ) -> Answer:
-        """The answer to a request that bears the cluster's credential.  Raises `VaultError`."""
-
-
 @dataclass(eq=False)
 class _Stream:
     """A stream that comes in; `is_over`: a newer one is in its place."""
@@ -55,7 +48,7 @@ class PeerApi:
 
     `deliver` takes each envelope that arrives; `lost` is told the node whose stream has ended or
     begins anew, `refused` why a peer was turned away, `differs` the node whose owners are others.
-    `engine` answers gateways, where there is one.
+    `more` are further paths, each with its method and who answers.
     """
 
     def __init__(  # noqa: PLR0913  everything that a node wires together
@@ -68,7 +61,7 @@ class PeerApi:
         status: Callable[[], dict[str, Any]],
         refused: Callable[[str], None],
         differs: Callable[[str], None],
-        engine: Engine | None = None,
+        more: Mapping[str, tuple[str, Handler]] | None = None,
     ) -> None:
         self._hello = hello
         self._credential = credential
@@ -89,8 +82,7 @@ class PeerApi:
             PEER_STREAM: ("POST", self._take_stream),
             PEER_STATUS: ("GET", self._tell_status),
         }
-        if engine is not None:
-            self._routes[PEER_ENGINE] = "POST", engine.answer
+        self._routes.update(more or {})
 
     def app(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""

@@ -14,7 +14,10 @@ from tvault.model.commands import DIGEST_BYTES
 from tvault.model.keys import KeyRing, Scope
 from tvault.model.records import LookTooLong, Places
 from tvault.model.tokens import parse_alike, parse_token
-from tvault.model.values import Value, decode_values
+from tvault.model.values import Value, decode_values, escapes_of
+
+MOST_ESCAPED: Final = 6
+"""JSON writes a byte as so many, at most."""
 
 # What is looked up in the place of a text that is no token, so that the work is the same.
 _DECOY: Final = (1, bytes(DIGEST_BYTES))
@@ -41,18 +44,18 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundValues:
     """What was found of an `Asked`: positions of the request, and the canonical values there."""
 
     positions: Sequence[int]
     canonicals: Sequence[bytes]
 
     def __repr__(self) -> str:
-        return f"<Found {len(self.positions)} values>"
+        return f"<FoundValues {len(self.positions)} values>"
 
 
-class Reader:
-    """Finds values by their tokens.  Those of one request have at most `most_bytes` together."""
+class ValueReader:
+    """Finds values by their tokens.  Those of a request have at most `most_bytes` together, as JSON."""
 
     def __init__(self, engine: Engine, keys: KeyRing, most_bytes: int) -> None:
         self._engine = engine
@@ -77,16 +80,23 @@ class Reader:
         canonicals: list[bytes | None] = [None] * len(texts)
         size = 0
         for part in self.parts(owner, asked, deadline):
-            size += sum(map(len, part.canonicals)) - len(part.canonicals)
-            if size > self._most_bytes:
-                raise _too_long(self._most_bytes)
+            size += self._size_of(part.canonicals, self._most_bytes - size)
             for position, canonical in zip(part.positions, part.canonicals, strict=True):
                 canonicals[position] = canonical
         for position in odd:
             canonicals[position] = None
         return canonicals
 
-    def parts(self, owner: str, asked: Sequence[Asked], deadline: float) -> Iterator[Found]:
+    def _size_of(self, canonicals: Sequence[bytes], most: int) -> int:
+        """Bytes of these values in JSON.  Raises `VaultError` `too_large` for more than `most`."""
+        size = sum(map(len, canonicals)) - len(canonicals)
+        if size <= most < MOST_ESCAPED * size:
+            size += escapes_of(canonicals)
+        if size > most:
+            raise _too_long(self._most_bytes)
+        return size
+
+    def parts(self, owner: str, asked: Sequence[Asked], deadline: float) -> Iterator[FoundValues]:
         """What is found of `asked` (the newest epoch first), as it was at one moment, part by part; what
         is in none of them was not there, and nothing acknowledged before the call is missed.
 
@@ -98,28 +108,28 @@ class Reader:
         while asked and looks > 1:
             looks = 0
             positions: list[Sequence[int]] = []
-            for found in self.looks(owner, asked, deadline):
+            for found in self._looks(owner, asked, deadline):
                 looks += 1
                 positions += [part.positions for part in found]
                 yield from found
             asked = _still_missing(asked, set(chain(*positions))) if looks > 1 else []
 
-    def looks(self, owner: str, asked: Sequence[Asked], deadline: float) -> Iterator[list[Found]]:
+    def _looks(self, owner: str, asked: Sequence[Asked], deadline: float) -> Iterator[list[FoundValues]]:
         """What is found of each of `asked`, in one look if it is not too long, else look after look."""
         try:
             places = self._engine.find(owner, [(part.epoch, part.digests) for part in asked], deadline)
         except LookTooLong:
             for half in _halves(asked):
-                yield from self.looks(owner, half, deadline)
+                yield from self._looks(owner, half, deadline)
             return
         yield [self._opened(owner, part, there) for part, there in zip(asked, places, strict=True)]
 
-    def _opened(self, owner: str, asked: Asked, places: Places) -> Found:
+    def _opened(self, owner: str, asked: Asked, places: Places) -> FoundValues:
         if not places.blocks:
-            return Found((), ())
+            return FoundValues((), ())
         found, canonicals = opened(self._keys.scope(owner, asked.epoch), places)
         positions = asked.positions
-        return Found([positions[at] for at in found], canonicals)
+        return FoundValues([positions[at] for at in found], canonicals)
 
 
 def opened(scope: Scope, places: Places) -> tuple[list[int], list[bytes]]:

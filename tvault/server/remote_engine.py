@@ -16,23 +16,21 @@ from tvault.engine import (
     checked_repeat,
     unknown_outcome,
 )
-from tvault.errors import VaultError
+from tvault.errors import Code, VaultError
 from tvault.model.commands import Mint, Rotate
 from tvault.model.records import LookTooLong, Places
 from tvault.server.engine_wire import (
     ActiveEpoch,
     AskEpoch,
     AskFind,
-    AskHealth,
     AskLookUp,
     AskWaitFor,
     FoundPlaces,
-    OwnHealth,
     Question,
     Reply,
     TooLong,
     Waited,
-    places_of,
+    unpacked,
 )
 from tvault.server.lines import Broken, Lines, NotSent
 
@@ -40,7 +38,8 @@ HEALTH_SECONDS = 0.5
 """How long a node may take to tell its health, before the next one is asked."""
 
 _PASSED_ON = {"unavailable", "overloaded", "internal"}
-_TURNED_AWAY = VaultError("unavailable", "No node answers this gateway; its log says why.")
+_UNSURE = {"unavailable", "internal"}
+_TURNED_AWAY: tuple[Code, str] = "unavailable", "No node answers this gateway; its log says why."
 
 R = TypeVar("R")
 
@@ -91,11 +90,10 @@ class RemoteEngine:
     def health(self) -> Health:
         """What the first node that answers says of itself, unless it is `unavailable`."""
         for node in self._lines.in_turn():
-            deadline = self._clock() + HEALTH_SECONDS
             with suppress(NotSent, Broken, VaultError):
-                reply = self._lines.ask(node, AskHealth(), deadline, is_last=True)
-                if isinstance(reply, OwnHealth) and reply.health != "unavailable":
-                    return reply.health
+                status = self._lines.status(node, HEALTH_SECONDS)
+                if status.health != "unavailable":
+                    return status.health
         return "unavailable"
 
     def _look(self, question: AskLookUp | AskFind, deadline: float) -> list[Places]:
@@ -103,7 +101,7 @@ class RemoteEngine:
         if isinstance(reply, TooLong):
             raise LookTooLong
         if isinstance(reply, FoundPlaces):
-            return [places_of(located) for located in reply.places]
+            return [unpacked(packed) for packed in reply.places]
         raise _out_of_place(reply)
 
     def _read(self, question: Question, deadline: float, kind: type[R]) -> R:
@@ -121,7 +119,8 @@ class RemoteEngine:
         Raises `VaultError`: the last refusal, `unavailable` when no node was there.
         """
         is_unsure = False
-        refusal: VaultError | None = None
+        # What was caught is not kept: it would hold the request, and whoever raises it again adds to it.
+        refusal: tuple[Code, str] = "unavailable", "No node can be reached now; try again."
         order = list(self._lines.in_turn())
         for node in order:
             try:
@@ -131,15 +130,25 @@ class RemoteEngine:
             except Broken:
                 is_unsure = True
             except VaultError as error:
-                refusal = error if error.code in _PASSED_ON else _TURNED_AWAY
-                is_unsure |= is_write and error.code == "unavailable"
+                refusal = _told(error, is_write=is_write)
+                is_unsure |= is_write and error.code in _UNSURE
             else:
                 return reply, is_unsure
             if is_unsure and not is_repeatable:
                 break
         if is_write and is_unsure:
             raise unknown_outcome()
-        raise refusal or VaultError("unavailable", "No node can be reached now; try again.")
+        if self._clock() >= deadline:
+            refusal = "unavailable", "The request took too long; try again."
+        raise VaultError(*refusal)
+
+
+def _told(error: VaultError, *, is_write: bool) -> tuple[Code, str]:
+    """What a client is told of a node's refusal.  That nothing was written, as `overloaded` says, holds
+    for the question alone: the request may have written before it read."""
+    if error.code == "overloaded" and not is_write:
+        return "unavailable", error.detail
+    return (error.code, error.detail) if error.code in _PASSED_ON else _TURNED_AWAY
 
 
 def _out_of_place(reply: Reply) -> VaultError:

@@ -177,13 +177,14 @@ class RunningNode:
             status=self._peer_status,
             refused=self._note_refusal,
             differs=self._note_other_owners,
-            engine=EngineApi(
+            more=EngineApi(
                 self._engine,
                 terms_of(config, self._ring),
                 Turns(config.limits.requests_at_once, WAITING_QUESTIONS),
+                status=self._peer_status,
                 request_seconds=config.timing.request_timeout_ms / 1000,
                 refused=self._note_refusal,
-            ),
+            ).routes(),
         )
         others = [node for node in config.nodes if node.id != self._me.id]
         address = self._me.peer

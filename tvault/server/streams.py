@@ -243,6 +243,10 @@ class Writer:
         """When more must have gone, by `time.monotonic()`."""
         return latest(self._began, self._sent)
 
+    def rate(self, now: float) -> float:
+        """Bytes of the answer that went in a second, until now."""
+        return self._sent / max(now - self._began, 0.001)
+
     def write(self, data: bytes) -> int:
         """Keep `data` for the next `flush`."""
         self._kept.append(data)

@@ -25,7 +25,7 @@ from tvault.server.bodies import (
 )
 from tvault.server.calls import Calls, EventSink
 from tvault.server.lookup import Finder
-from tvault.server.reading import Reader
+from tvault.server.reading import ValueReader
 from tvault.server.tokenize import Collision, Tokenized, Tokenizer
 from tvault.server.web import Answer, Call, json_answer
 from tvault.wire import JSON_TYPE, Limits, encode_json
@@ -53,7 +53,7 @@ class TokenCalls(Calls):
         self._fields = fields
         self._limits = limits
         self._tokenizer = Tokenizer(engine, keys, nonce)
-        self._reader = Reader(engine, keys, limits.body_bytes)
+        self._reader = ValueReader(engine, keys, limits.body_bytes)
         self._finder = Finder(engine, keys, self._reader, limits.lookups_per_request)
 
     def tokenize(self, call: Call) -> Answer:
@@ -104,29 +104,57 @@ class TokenCalls(Calls):
         deadline = self._deadline()
         with self._guarded(call, started):
             canonicals = self._reader.canonicals(call.owner, texts, deadline)
-            read = list(zip(positions, canonicals, strict=True))
-            found = [at for at, canonical in read if canonical is not None]
-            not_found = [at for at, canonical in read if canonical is None]
-
-            def render(epoch: int, new: list[str]) -> bytes:
-                there = spread(new, found, len(tokens))
-                return encode_json({"epoch": epoch, "tokens": there, "not_found": not_found})
-
-            there = [canonical for canonical in canonicals if canonical is not None]
-            refuse_too_long(there, found, self._limits)
-            done = self._tokenizer.tokenize(call.owner, there, render, deadline)
+            done = self._renew(call, canonicals, positions, len(tokens), deadline)
+            # An epoch may have ended meanwhile, and with it the last moment at which a missing token
+            # could come: if one has, it was there when the new epoch began.
+            while self._find_more(call, texts, canonicals, deadline):
+                done = self._renew(call, canonicals, positions, len(tokens), deadline, may_be_done=True)
+        missing = canonicals.count(None)
         self._note(
             "retokenize",
             call,
             started,
             epoch=done.epoch,
             values=len(positions),
-            found=len(found),
-            not_found=len(not_found),
+            found=len(positions) - missing,
+            not_found=missing,
             new=done.new,
             known=done.known,
         )
         return _as_answer(done)
+
+    def _renew(
+        self,
+        call: Call,
+        canonicals: Sequence[bytes | None],
+        positions: Sequence[int],
+        count: int,
+        deadline: float,
+        *,
+        may_be_done: bool = False,
+    ) -> Tokenized:
+        """Give the values that were found their tokens; the answer has `count` places."""
+        read = list(zip(positions, canonicals, strict=True))
+        found = [at for at, canonical in read if canonical is not None]
+        not_found = [at for at, canonical in read if canonical is None]
+        there = [canonical for canonical in canonicals if canonical is not None]
+        refuse_too_long(there, found, self._limits)
+
+        def render(epoch: int, new: list[str]) -> bytes:
+            tokens = spread(new, found, count)
+            return encode_json({"epoch": epoch, "tokens": tokens, "not_found": not_found})
+
+        return self._tokenizer.tokenize(call.owner, there, render, deadline, may_be_done=may_be_done)
+
+    def _find_more(
+        self, call: Call, texts: Sequence[str], canonicals: list[bytes | None], deadline: float
+    ) -> bool:
+        """Look again for what is missing; whether any of it is there by now."""
+        missing = [at for at, canonical in enumerate(canonicals) if canonical is None]
+        again = self._reader.canonicals(call.owner, [texts[at] for at in missing], deadline)
+        for at, canonical in zip(missing, again, strict=True):
+            canonicals[at] = canonical
+        return any(canonical is not None for canonical in again)
 
     def lookup(self, call: Call) -> Answer:
         """The tokens that values have already, of every epoch."""

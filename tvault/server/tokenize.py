@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tvault.engine import Engine, StaleEpoch, TokensExist, Written
+from tvault.engine import Engine, StaleEpoch, TokensExist, Written, unknown_outcome
 from tvault.errors import VaultError
 from tvault.model.blocks import seal
 from tvault.model.commands import Mint
@@ -57,8 +57,11 @@ class Tokenizer:
         canonicals: Sequence[bytes],
         render: Callable[[int, list[str]], bytes],
         deadline: float,
+        *,
+        may_be_done: bool = False,
     ) -> Tokenized:
-        """The tokens of canonical values, all committed when it returns.
+        """The tokens of canonical values, all committed when it returns.  `may_be_done`: the request may
+        have written already.
 
         `render` makes the answer of an epoch and the tokens in the values' order.  It is called before
         anything is written, so that nothing is left behind when it raises, and once more for each
@@ -69,13 +72,12 @@ class Tokenizer:
         distinct = list(dict.fromkeys(canonicals))
         epoch = self._engine.hint_epoch(owner)
         work: _Work | None = None
-        may_be_done = False
         for _ in range(ROUNDS):
             if work is None or work.epoch != epoch:
                 work = _Work.of(self._keys.scope(owner, epoch), distinct, canonicals, render)
             missing = self._missing(work, range(len(distinct)), deadline)
             if missing:
-                verdict = self._write(work, missing, deadline)
+                verdict = self._write(work, missing, deadline, may_be_done=may_be_done)
             else:
                 active = self._engine.read_epoch(owner, deadline)
                 verdict = Written(0) if active == epoch else StaleEpoch(active)
@@ -108,13 +110,18 @@ class Tokenizer:
         return [part[at] for at in places.missing()]
 
     def _write(
-        self, work: _Work, missing: Sequence[int], deadline: float
+        self, work: _Work, missing: Sequence[int], deadline: float, *, may_be_done: bool
     ) -> Written | StaleEpoch | TokensExist:
         digests, canonicals = work.digests, work.distinct
         if len(missing) < len(canonicals):
             digests, canonicals = ([side[at] for at in missing] for side in (digests, canonicals))
         blocks = seal(work.scope, digests, canonicals, self._nonce)
-        return self._engine.mint(Mint(work.scope.owner, work.epoch, blocks), deadline)
+        try:
+            return self._engine.mint(Mint(work.scope.owner, work.epoch, blocks), deadline)
+        except VaultError as error:
+            if may_be_done and error.code == "overloaded":  # which says that nothing was written
+                raise unknown_outcome() from None
+            raise
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.unit.client.canned import BREAK_OFF, Canned, TimelessPatience, canned, nobody
-from tvault.client.nodes import node_health, peer_status
+from tvault.client.one_node import node_health, peer_status
 from tvault.client.retries import HASTY_ROUNDS
 from tvault.client.routing import LONG_REST_SECONDS, REST_SECONDS, Nodes, checked_url
 from tvault.client.vault import Vault

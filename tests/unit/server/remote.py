@@ -21,6 +21,12 @@ from tvault.server.turns import Turns
 CREDENTIAL = "5ec7e7" * 8
 SECONDS = 10.0
 PLACES = 4
+STATUS = {
+    "view": 1,
+    "chain": ["n1"],
+    "ensemble": ["n1"],
+    "journal": {"last": 1, "committed": 1, "digest": ""},
+}
 
 
 def terms_of(ring: KeyRing) -> Terms:
@@ -50,7 +56,14 @@ def peer_port(engine: Engine, terms: Terms, refusals: list[str] | None = None) -
         status=dict,
         refused=told.append,
         differs=lambda _: None,
-        engine=EngineApi(engine, terms, Turns(PLACES), request_seconds=SECONDS, refused=told.append),
+        more=EngineApi(
+            engine,
+            terms,
+            Turns(PLACES),
+            status=lambda: STATUS | {"health": engine.health()},
+            request_seconds=SECONDS,
+            refused=told.append,
+        ).routes(),
     )
     with listening(make_server(api.app, "127.0.0.1", 0, PLACES + 2)) as server:
         yield Peer("n1", f"http://127.0.0.1:{server.port}")

@@ -256,6 +256,20 @@ def test_a_request_whose_write_may_be_done_does_not_go_on_in_a_later_epoch() -> 
     assert stored(engine) == 1
 
 
+def test_a_request_whose_write_may_be_done_is_not_told_that_nothing_was_written() -> None:
+    class LosesThenIsBusy(LoneEngine):
+        def mint(self, command: Mint, deadline: float) -> Written | StaleEpoch | TokensExist:
+            if "mint" in self.calls:
+                raise VaultError("overloaded", "too many")
+            self._note("mint", deadline)
+            writing("a", epoch=command.epoch)(self)
+            return TokensExist(self.store.last().seq, is_perhaps_own=True)
+
+    with pytest.raises(VaultError, match="unknown") as caught:
+        tokenizer(LosesThenIsBusy(KEYS)).tokenize("alice", [b"sa", b"sb"], lambda *_: b"", 1e9)
+    assert caught.value.code == "unavailable"
+
+
 def test_a_request_whose_write_may_be_done_finds_it_done_while_its_epoch_is_active() -> None:
     engine = LosingEngine(rotation(2, owner="bob"))
 

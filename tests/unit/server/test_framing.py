@@ -169,6 +169,13 @@ def test_a_body_that_ends_before_its_length_is_refused(shared: Node) -> None:
         b"GET //[ HTTP/1.1\r\n",
         b"GET http://n/health HTTP/1.1\r\n",
         b"GET /health#x HTTP/1.1\r\n",
+        b"GET /hea\rlth HTTP/1.1\r\n",
+        b"GET /he\talth HTTP/1.1\r\n",
+        b" GET /health HTTP/1.1\r\n",
+        b"GET  /health HTTP/1.1\r\n",
+        b"GET /health HTTP/ 1.1\r\n",
+        b"GET /health HTTP/1.01\r\n",
+        b"GET /health HTTP/1.1\x0b\r\n",
         b"GET /health HTTP/2.0\r\n",
         b"GET /health JUNK/1.1\r\n",
         b"CONNECT n:1 HTTP/1.1\r\n",
@@ -177,6 +184,11 @@ def test_a_body_that_ends_before_its_length_is_refused(shared: Node) -> None:
 )
 def test_what_is_no_request_is_refused_with_a_problem_document(shared: Node, line: bytes) -> None:
     assert only_refusal(exchange(shared.port, line + b"Host: n\r\n\r\n" + NEXT)) == (400, "malformed")
+
+
+def test_a_request_of_http_1_1_names_its_host(shared: Node) -> None:
+    asked = b"GET /health HTTP/1.1\r\nX: n\r\n\r\n"
+    assert only_refusal(exchange(shared.port, asked + NEXT)) == (400, "malformed")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import socket
@@ -9,8 +10,10 @@ import ssl
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +26,7 @@ from tests.unit.server.ports import listening
 from tests.unit.server.serving import KEYS, answers_in, read_all, serving
 from tvault.errors import VaultError
 from tvault.server.door import MOST_CONNECTIONS
-from tvault.server.framing import make_server
+from tvault.server.framing import ChunkedBody, make_server
 from tvault.server.intake import READING_REQUESTS, Intake, places_of
 from tvault.server.seldom import Seldom
 from tvault.server.streams import SMALL_BODY, Reader
@@ -147,12 +150,117 @@ def test_a_body_given_up_for_another_is_told_to_come_again() -> None:
         eventually(lambda: bool(intake._coming))
 
         def is_told() -> bool:
-            intake._make_room()
+            intake._make_room("a")
             return bool(told)
 
         eventually(is_told)
         thread.join()
         assert told == ["overloaded"]
+
+
+class Coming:
+    """Bodies that come at their own pace into one `Intake`; `told` is what became of each."""
+
+    def __init__(self, longest: int) -> None:
+        self.intake = Intake(longest)
+        self.told: dict[str, str] = {}
+        self.threads: list[threading.Thread] = []
+        self.ends: list[socket.socket] = []
+        self.stack = ExitStack()
+
+    def __enter__(self) -> Coming:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Break off what still comes, and wait for its end."""
+        for near in self.ends:
+            with suppress(OSError):
+                near.shutdown(socket.SHUT_RD)
+        for thread in self.threads:
+            thread.join()
+        self.stack.close()
+
+    def begin(self, name: str, owner: str, size: int) -> socket.socket:
+        """One body of an owner begins to come; the other end of its connection."""
+        near, far = map(self.stack.enter_context, socket.socketpair())
+        near.setblocking(False)
+        stream = Reader(near)
+
+        def read() -> bytes:
+            if len(body := stream.read(size)) < size:
+                raise VaultError("malformed", "The body ends.")
+            return body
+
+        def take() -> None:
+            try:
+                hang_up = partial(near.shutdown, socket.SHUT_RD)
+                with self.intake.body(owner, size, stream, read, hang_up) as body:
+                    self.told[name] = f"{len(body)} bytes"
+            except VaultError as error:
+                self.told[name] = error.code
+
+        self.threads.append(threading.Thread(target=take))
+        self.threads[-1].start()
+        self.ends.append(near)
+        return far
+
+
+def test_a_body_that_comes_at_a_fair_rate_keeps_its_place_and_a_slow_one_does_not() -> None:
+    longest = 4 * 1024 * 1024
+    with Coming(longest) as coming:
+        fair = coming.begin("fair", "a", longest)
+        fair.sendall(bytes(longest - 1))
+        for name in ("slow", "slower"):
+            coming.begin(name, "a", longest).sendall(b"x")
+        eventually(lambda: len(coming.intake._coming) == 3)
+        coming.begin("next", "a", longest).sendall(bytes(longest))
+        eventually(lambda: "next" in coming.told)
+        fair.sendall(b"x")
+        eventually(lambda: "fair" in coming.told)
+        assert coming.told["next"] == coming.told["fair"] == f"{longest} bytes"
+        assert "overloaded" in {coming.told.get("slow"), coming.told.get("slower")}
+
+
+def test_bodies_that_come_at_a_fair_rate_do_not_push_each_other_out() -> None:
+    longest = 4 * 1024 * 1024
+    with Coming(longest) as coming:
+        fair = [coming.begin(f"{number}", "a", longest) for number in range(3)]
+        for far in fair:
+            far.sendall(bytes(longest - 1))
+        eventually(lambda: len(coming.intake._coming) == 3)
+        coming.begin("one more", "a", longest)
+        eventually(lambda: "one more" in coming.told)
+        for far in fair:
+            far.sendall(b"x")
+        eventually(lambda: len(coming.told) == 4)
+    assert coming.told.pop("one more") == "overloaded"
+    assert set(coming.told.values()) == {f"{longest} bytes"}
+
+
+def test_an_owner_that_holds_less_loses_nothing_to_one_that_holds_more() -> None:
+    longest = 4 * 1024 * 1024
+    with Coming(longest) as coming:
+        small = coming.begin("small", "b", 1000)
+        for number in range(3):
+            coming.begin(f"{number}", "a", longest).sendall(b"x")
+        eventually(lambda: len(coming.intake._coming) == 4)
+        coming.begin("one more", "a", longest)
+        eventually(lambda: any(code == "overloaded" for code in coming.told.values()))
+        assert "small" not in coming.told
+        small.sendall(bytes(1000))
+        eventually(lambda: coming.told.get("small") == "1000 bytes")
+
+
+def test_a_body_in_very_many_chunks_takes_no_more_memory_than_its_bytes() -> None:
+    count = 200_000
+    body = ChunkedBody(io.BufferedReader(io.BytesIO(b"1\r\nx\r\n" * count + b"0\r\n\r\n")))
+    tracemalloc.start()
+    try:
+        assert len(body.read(2 * count)) == count
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * count
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -11,7 +12,6 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.unit.server.one_node import eventually
 from tvault.errors import VaultError
 from tvault.server.lifetime import (
     BEGINNINGS_SECONDS,
@@ -151,25 +151,44 @@ def test_who_asks_while_a_node_begins_is_heard() -> None:
 
 
 def test_a_second_signal_ends_the_process_where_it_stands() -> None:
-    """In a child, since it is the process that ends."""
-    child = os.fork()
-    if child == 0:
-        try:
-            lives = Lives(leaves=False)
-            lifetime = Lifetime(lives.begin)
-            lifetime.heed_signals()
-            threading.Thread(target=_ask_twice, args=(lives,), daemon=True).start()
-            lifetime.run()
-        finally:
-            os._exit(1)
+    """In a process of its own, since it is that which ends."""
+    child = subprocess.Popen([sys.executable, "-c", ASKED_TWICE], stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    for told in (b"start", b"leave"):
+        assert child.stdout.readline().strip() == told
+        child.send_signal(signal.SIGTERM)
     began = time.monotonic()
-    _, status = os.waitpid(child, 0)
-    assert os.waitstatus_to_exitcode(status) == HASTY_EXIT == 143
+    assert child.wait(30) == HASTY_EXIT == 143
     assert time.monotonic() - began < LATE_SECONDS
+    child.stdout.close()
 
 
-def _ask_twice(lives: Lives) -> None:
-    lives.started.wait(10)
-    os.kill(os.getpid(), signal.SIGTERM)
-    eventually(lambda: "leave" in lives.said)
-    os.kill(os.getpid(), signal.SIGTERM)
+ASKED_TWICE = """
+from tvault.server.lifetime import Lifetime
+
+
+class Life:
+    failure = None
+    is_doubtful = False
+
+    def __init__(self, tell):
+        pass
+
+    def start(self):
+        print("start", flush=True)
+
+    def leave(self):
+        print("leave", flush=True)
+
+    def note_end(self, why):
+        pass
+
+    def close(self):
+        pass
+
+
+lifetime = Lifetime(Life)
+lifetime.heed_signals()
+lifetime.run()
+"""
+"""A life whose hand-over nobody confirms."""

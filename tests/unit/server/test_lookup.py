@@ -14,7 +14,7 @@ from tvault.model.commands import DIGEST_BYTES
 from tvault.model.records import LookTooLong, Places
 from tvault.model.values import encode_value
 from tvault.server.lookup import Finder
-from tvault.server.reading import Reader
+from tvault.server.reading import ValueReader
 from tvault.wire import Limits
 
 FAR = 1e9
@@ -155,6 +155,16 @@ def test_values_times_epochs_have_a_limit_that_the_refusal_names() -> None:
         assert limit_of(["x" * 11]) == (10, "value_bytes")
 
 
+def test_a_long_value_counts_once_more_for_each_kib_of_it() -> None:
+    with serving(limits=Limits(lookups_per_request=6)) as node:
+        node.post("/rotate-epoch", {"to": 2})
+
+        assert lookup(node, ["x" * 2000, "y"]) == [{}, {}]
+        answer = node.post("/lookup", {"values": ["x" * 4000]})
+
+    assert problem_of(answer) == (413, "too_large")
+
+
 def test_another_value_under_a_token_is_a_collision() -> None:
     engine = LoneEngine(KEYS)
     writing("fine")(engine)
@@ -191,7 +201,7 @@ class ShortSighted(LoneEngine):
 
 
 def finder(engine: LoneEngine) -> Finder:
-    return Finder(engine, RING, Reader(engine, RING, 1 << 20), 1000)
+    return Finder(engine, RING, ValueReader(engine, RING, 1 << 20), 1000)
 
 
 def test_what_is_too_long_for_one_look_is_found_in_parts() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Sequence
 
 import pytest
@@ -12,7 +13,8 @@ from tests.unit.server.serving import KEYS, RING
 from tvault.errors import VaultError
 from tvault.model.commands import DIGEST_BYTES
 from tvault.model.records import LookTooLong, Places
-from tvault.server.reading import Reader
+from tvault.server.reading import ValueReader
+from tvault.wire import encode_json
 
 FAR = 1e9
 
@@ -44,7 +46,7 @@ def test_what_is_too_long_for_one_look_is_read_in_parts(most: int) -> None:
             rotation(2)(engine)
     values = [f"{number}" for number in range(8)]
     texts = [token_of(value, epoch) for value in values for epoch in (2, 1)]
-    reader = Reader(engine, RING, 1000)
+    reader = ValueReader(engine, RING, 1000)
 
     read = reader.values("alice", ["junk", *texts, *texts[::-1]], FAR)
 
@@ -70,7 +72,7 @@ def test_what_is_read_in_parts_is_as_it_was_at_one_moment() -> None:
         writing(value)(engine)
     texts = [token_of(value) for value in ("earlier", "a", "later", "b")]
 
-    assert Reader(engine, RING, 1000).values("alice", texts, FAR) == ["earlier", "a", "later", "b"]
+    assert ValueReader(engine, RING, 1000).values("alice", texts, FAR) == ["earlier", "a", "later", "b"]
     assert engine.parts[0] < len(texts)
 
 
@@ -80,10 +82,41 @@ def test_values_that_are_too_long_together_are_refused_with_the_limit() -> None:
         writing(value)(engine)
     texts = [token_of(value) for value in ("aaaa", "bbbb", "cccc")]
 
-    assert Reader(engine, RING, 12).values("alice", texts, FAR) == ["aaaa", "bbbb", "cccc"]
+    assert ValueReader(engine, RING, 12).values("alice", texts, FAR) == ["aaaa", "bbbb", "cccc"]
     with pytest.raises(VaultError) as caught:
-        Reader(engine, RING, 11).values("alice", texts, FAR)
+        ValueReader(engine, RING, 11).values("alice", texts, FAR)
     assert (caught.value.code, caught.value.members) == (
         "too_large",
         {"limit": 11, "limit_name": "body_bytes"},
     )
+
+
+def test_a_value_that_is_asked_for_many_times_is_held_once() -> None:
+    engine = LoneEngine(KEYS)
+    writing("x" * 999, "y")(engine)
+    reader = ValueReader(engine, RING, 1 << 40)
+
+    tracemalloc.start()
+    try:
+        read = reader.canonicals("alice", [token_of("x" * 999), token_of("y")] * 10_000, FAR)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert len({id(canonical) for canonical in read}) == 2
+    assert peak < 6_000_000, "once for each it would be ten million"
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("\x01" * 10, 60), ("\n" * 10, 20), ('"\\' * 5, 20), ("\u00e4", 2)]
+)
+def test_values_count_as_long_as_json_writes_them(text: str, size: int) -> None:
+    engine = ShortSighted(most=1)
+    writing(text)(engine)
+    [token] = [token_of(text)]
+
+    assert len(encode_json(text)) - 2 == size
+    assert ValueReader(engine, RING, size).values("alice", [token], FAR) == [text]
+    with pytest.raises(VaultError) as caught:
+        ValueReader(engine, RING, size - 1).values("alice", [token], FAR)
+    assert caught.value.code == "too_large"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -13,13 +14,28 @@ from tests.unit.server.crowded import rotation, writing
 from tests.unit.server.lone_engine import LoneEngine
 from tests.unit.server.remote import CREDENTIAL, peer_port, terms_of
 from tests.unit.server.serving import KEYS, RING
-from tvault.engine import StaleEpoch, TokensExist, Written
+from tvault.engine import EpochRefused, StaleEpoch, TokensExist, Written
 from tvault.errors import VaultError
 from tvault.model.blocks import seal
-from tvault.model.commands import Mint, Rotate
+from tvault.model.commands import Block, Mint, Rotate
 from tvault.model.records import LookTooLong, Places
 from tvault.model.values import encode_value
-from tvault.server.engine_wire import Ask, AskFind, AskLookUp, decode_ask, encode_ask
+from tvault.server.engine_wire import (
+    ActiveEpoch,
+    Ask,
+    AskEpoch,
+    AskFind,
+    AskLookUp,
+    AskWaitFor,
+    FoundPlaces,
+    PackedPlaces,
+    Question,
+    Reply,
+    TooLong,
+    decode_ask,
+    encode_ask,
+    misfit,
+)
 from tvault.server.lines import Lines
 from tvault.server.links import Peer
 from tvault.server.remote_engine import RemoteEngine
@@ -93,6 +109,26 @@ def test_a_read_is_made_at_another_node_when_one_cannot_answer() -> None:
         assert remote.read_epoch("alice", soon()) == 2
 
 
+def test_a_read_that_finds_a_node_busy_does_not_say_that_nothing_was_written() -> None:
+    class Busy(LoneEngine):
+        def _note(self, call: str, deadline: float) -> None:
+            super()._note(call, deadline)
+            raise VaultError("overloaded", "too many")
+
+    with over(*of_one_journal(Busy)) as remote:
+        for read in (
+            lambda: remote.read_epoch("alice", soon()),
+            lambda: remote.wait_for(1, soon()),
+            lambda: remote.look_up("alice", 1, bytes(16), soon()),
+        ):
+            with pytest.raises(VaultError) as caught:
+                read()
+            assert caught.value.code == "unavailable"
+        with pytest.raises(VaultError) as caught:
+            remote.mint(mint("a"), soon())
+        assert caught.value.code == "overloaded"
+
+
 def test_a_write_of_unknown_outcome_is_made_again_and_known_to_be_perhaps_its_own() -> None:
     forgetful, sound = of_one_journal(Forgetful, LoneEngine)
     with over(forgetful, sound) as remote:
@@ -115,6 +151,17 @@ def test_a_write_of_unknown_outcome_does_not_go_on_in_another_epoch() -> None:
             remote.mint(mint("a"), soon())
         assert caught.value.code == "unavailable"
         assert remote.hint_epoch("alice") == 2
+
+
+def test_a_write_that_failed_inside_a_node_may_have_been_done() -> None:
+    class FailsAfter(LoneEngine):
+        def mint(self, command: Mint, deadline: float) -> Written | StaleEpoch | TokensExist:
+            super().mint(command, deadline)
+            raise VaultError("internal", "a fault of the node")
+
+    failing, sound = of_one_journal(FailsAfter, LoneEngine)
+    with over(failing, sound) as remote:
+        assert remote.mint(mint("a"), soon()) == TokensExist(1, is_perhaps_own=True)
 
 
 def test_a_rotation_of_unknown_outcome_is_not_made_again() -> None:
@@ -182,6 +229,18 @@ def test_a_gateway_of_other_terms_is_turned_away_by_name_once(
     assert f"has another {reason}" in refusals[0]
 
 
+def test_gateways_with_different_faults_are_told_of_once_each() -> None:
+    refusals: list[str] = []
+    faulty = [msgspec.structs.replace(TERMS, **change) for change in ({"keys": "x"}, {"fields": "x"})]
+    with peer_port(LoneEngine(KEYS), TERMS, refusals) as peer:
+        for terms in faulty * 3:
+            lines = Lines([peer], terms, CREDENTIAL, None)
+            with pytest.raises(VaultError):
+                RemoteEngine(lines).read_epoch("alice", soon())
+            lines.close()
+    assert len(refusals) == len(faulty)
+
+
 def test_a_gateway_without_the_secret_is_turned_away() -> None:
     with peer_port(LoneEngine(KEYS), TERMS) as peer:
         lines = Lines([peer], TERMS, "00" * 32, None)
@@ -189,6 +248,65 @@ def test_a_gateway_without_the_secret_is_turned_away() -> None:
             RemoteEngine(lines).mint(mint("a"), soon())
         lines.close()
     assert caught.value.code == "unavailable"
+
+
+def test_a_gateway_that_is_turned_away_again_and_again_keeps_nothing_of_it() -> None:
+    other = msgspec.structs.replace(TERMS, cluster="other")
+    with peer_port(LoneEngine(KEYS), TERMS) as peer:
+        lines = Lines([peer], other, CREDENTIAL, None)
+        depths = []
+        for _ in range(3):
+            with pytest.raises(VaultError) as caught:
+                RemoteEngine(lines).read_epoch("alice", soon())
+            depths.append(len(caught.traceback))
+        lines.close()
+    assert depths[0] == depths[-1]
+
+
+SOUND = Block("alice", 1, bytes(32), b"sealed")
+
+
+def numbers(*values: int) -> bytes:
+    return struct.pack(f"<{len(values)}q", *values)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "block_of", "place_of"),
+    [
+        ((SOUND,), numbers(0), numbers(0)),
+        ((SOUND,), numbers(0, 1), numbers(0, 0)),
+        ((SOUND,), numbers(0, -2), numbers(0, 0)),
+        ((SOUND,), numbers(0, 0), numbers(0, 2)),
+        ((SOUND,), numbers(0, 0), numbers(0, -1)),
+        ((), numbers(0, 0), numbers(0, 0)),
+        ((SOUND,), numbers(0, 0)[:-1], numbers(0, 0)),
+        ((SOUND,), numbers(0, 0), numbers(0, 0, 0)),
+    ],
+)
+def test_places_that_cannot_be_are_no_reply(
+    blocks: tuple[Block, ...], block_of: bytes, place_of: bytes
+) -> None:
+    question = AskLookUp("alice", 1, bytes(32))
+    assert misfit(question, FoundPlaces((PackedPlaces(blocks, block_of, place_of, 1),)))
+    sound = FoundPlaces((PackedPlaces((SOUND,), numbers(0, -1), numbers(1, -1), 1),))
+    assert not misfit(question, sound)
+    assert misfit(AskFind("alice", ((1, bytes(16)), (1, bytes(16)))), sound)
+
+
+@pytest.mark.parametrize(
+    ("question", "reply"),
+    [
+        (AskEpoch("alice"), ActiveEpoch(0)),
+        (AskEpoch("alice"), Written(1)),
+        (mint("a"), StaleEpoch(-3)),
+        (mint("a"), ActiveEpoch(1)),
+        (Rotate("alice", 2), TokensExist(1)),
+        (Rotate("alice", 2), EpochRefused(0, 1)),
+        (AskWaitFor(1), TooLong()),
+    ],
+)
+def test_a_reply_to_another_question_is_none(question: Question, reply: Reply) -> None:
+    assert misfit(question, reply)
 
 
 @pytest.mark.parametrize(

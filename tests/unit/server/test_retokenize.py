@@ -199,3 +199,30 @@ def test_a_value_that_was_taken_under_a_higher_limit_is_refused_by_its_position(
     assert answer.json()["errors"] == [{"index": 3, "code": "too_large"}]
     assert engine.store.last().seq == before
     assert read["values"] == [None, "short", None, "long" * 9]
+
+
+class BeganMeanwhile(LoneEngine):
+    """An engine on which, once a request has read, a value gets its token and then an epoch begins."""
+
+    is_due = True
+
+    def read_epoch(self, owner: str, deadline: float) -> int:
+        if self.is_due:
+            self.is_due = False
+            for happens in (writing("late"), rotation(2)):
+                happens(self)
+        return super().read_epoch(owner, deadline)
+
+
+def test_what_was_there_when_the_new_epoch_began_is_not_missed() -> None:
+    """Else the answer would be that of no moment: the epoch of now, and the tokens of before."""
+    engine = BeganMeanwhile(KEYS)
+    writing("known")(engine)
+    with serving(engine) as node:
+        done = retokenize(node, [token_of("late"), UNKNOWN, token_of("known")])
+
+    assert done == {
+        "epoch": 2,
+        "tokens": [token_of("late", 2), None, token_of("known", 2)],
+        "not_found": [1],
+    }
