@@ -154,7 +154,7 @@ def test_a_second_signal_ends_the_process_where_it_stands() -> None:
     """In a process of its own, since it is that which ends."""
     child = subprocess.Popen([sys.executable, "-c", ASKED_TWICE], stdout=subprocess.PIPE)
     assert child.stdout is not None
-    for told in (b"start", b"leave"):
+    for told in (b"wait", b"leave"):
         assert child.stdout.readline().strip() == told
         child.send_signal(signal.SIGTERM)
     began = time.monotonic()
@@ -175,7 +175,7 @@ class Life:
         pass
 
     def start(self):
-        print("start", flush=True)
+        pass
 
     def leave(self):
         print("leave", flush=True)
@@ -187,7 +187,13 @@ class Life:
         pass
 
 
-lifetime = Lifetime(Life)
+class Telling(Lifetime):
+    def _wait(self, life, words):
+        print("wait", flush=True)
+        super()._wait(life, words)
+
+
+lifetime = Telling(Life)
 lifetime.heed_signals()
 lifetime.run()
 """
