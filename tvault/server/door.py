@@ -116,6 +116,11 @@ class Door:
             connection.finish(max(0.0, until - time.monotonic()))
         self._selector.close()
 
+    def close_rest(self) -> None:
+        """Close what is open still once no thread serves any more: a request that came too late."""
+        for connection in list(self._open):
+            connection.close()
+
     def _let_in(self) -> None:
         for _ in range(_ACCEPTED_AT_ONCE):
             try:

@@ -304,6 +304,13 @@ class Server(cheroot.wsgi.Server):
         """Whether a thread may wait on a connection of its own: enough others wait for all."""
         return bool(self.requests.idle >= FREE_THREADS)
 
+    def stop(self) -> None:
+        """End; requests in flight are answered.  Every connection is closed then."""
+        was_ready = self.ready
+        super().stop()
+        if was_ready:
+            self._connections.close_rest()
+
     def put_conn(self, conn: Connection) -> None:
         """Take a connection back from the thread that served it."""
         if self.ready:
