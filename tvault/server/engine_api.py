@@ -31,15 +31,11 @@ from tvault.server.engine_wire import (
     packed,
 )
 from tvault.server.framing import STREAM
+from tvault.server.peer_api import STRANGERS, Handler
 from tvault.server.streams import Reader
 from tvault.server.turns import Turns
 from tvault.server.web import Answer, Environ, json_answer, read_body
 from tvault.wire import PEER_ENGINE, PEER_GATEWAY
-
-Handler = Callable[[Environ], Answer]
-
-STRANGERS: Final = 32
-"""Of so many reasons to turn gateways away, at most, people are told, each once."""
 
 ASK_BYTES: Final = 64 * 1024 * 1024
 """The longest question."""
