@@ -7,7 +7,6 @@ import pickle
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from decimal import Decimal
@@ -25,18 +24,6 @@ from tests.unit.server.serving import KEYS, Node, serving
 from tvault import FieldError, MissingField, Vault, VaultError
 from tvault.server.framing import make_server
 from tvault.server.tls import accepting
-
-
-@pytest.fixture(scope="module")
-def node() -> Iterator[Node]:
-    with serving() as node:
-        yield node
-
-
-@pytest.fixture(scope="module")
-def vault(node: Node) -> Iterator[Vault]:
-    with Vault([node.url], KEYS["alice"]) as vault:
-        yield vault
 
 
 def test_records_go_and_come_as_dictionaries(vault: Vault) -> None:

@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.server.serving import KEYS, Node, serving
+from tests.unit.server.serving import KEYS, serving
 from tvault.client.answers import MissingField
 from tvault.client.vault import Vault
 from tvault.errors import VaultError
-
-
-@pytest.fixture(scope="module")
-def node() -> Iterator[Node]:
-    with serving() as node:
-        yield node
-
-
-@pytest.fixture(scope="module")
-def vault(node: Node) -> Iterator[Vault]:
-    with Vault([node.url], KEYS["alice"]) as vault:
-        yield vault
 
 
 @settings(max_examples=30, deadline=None)
