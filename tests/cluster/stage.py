@@ -31,6 +31,11 @@ DISK_MIB = 256
 STOCK_BATCH = 5_000
 STOCK_VALUES = 2 * RUN_TOKENS + STOCK_BATCH
 STOCK_STEP = 500
+FATAL = "Fatal Python error: "
+"""What the dump of all threads begins with that a fatal signal leaves behind."""
+
+SAID_CHARACTERS = 2_000
+DUMP_CHARACTERS = 6_000
 AFTER_FAULT = {"tokenize": 30, "detokenize": 8, "miss": 8, "epoch": 6}
 """How many calls of each kind must be acknowledged after every fault before the next one."""
 
@@ -153,7 +158,7 @@ class Stage:
         self._wait(lambda: process.poll() is not None, END_SECONDS, f"{name} does not end", {name})
         code, stderr = self.cluster.wait_for_end(name)
         if code != 0:
-            raise Fallen(f"{name} was asked to end and did so with code {code}: {stderr[-2000:]}")
+            raise Fallen(f"{name} was asked to end and did so with code {code}: {gist(stderr)}")
 
     def stop(self, name: str) -> None:
         """End a node in one way or the other."""
@@ -246,7 +251,9 @@ class Stage:
         def is_true() -> bool:
             self.crowd.check()
             for name in set(self.cluster.ended()) - set(ending):
-                raise Fallen(f"{name} has ended by itself: {self.cluster.said(name)[-2000:]}")
+                code = self.cluster.processes[name].returncode
+                said = gist(self.cluster.said(name))
+                raise Fallen(f"{name} has ended by itself with code {code}: {said}")
             return true()
 
         self.until(is_true, seconds, why)
@@ -260,6 +267,17 @@ class Stage:
                 states = {name: _short(status) for name, status in self.states().items()}
                 raise Fallen(f"{why} within {seconds:g} s: {states}")
             pause.wait(POLL_SECONDS)
+
+
+def gist(stderr: str) -> str:
+    """The end of what a process wrote.  When a fatal signal ended it, also what came just before, which
+    signal that was, and the stacks of the thread that it hit and of the newest threads."""
+    before, fatal, dump = stderr.partition(FATAL)
+    if not fatal:
+        return stderr[-SAID_CHARACTERS:]
+    hit = [stack for stack in dump.split("\n\n") if stack.startswith("Current thread ")]
+    parts = (before[-SAID_CHARACTERS:] + fatal + dump[:DUMP_CHARACTERS], *hit, dump[-SAID_CHARACTERS:])
+    return "\n[…]\n".join(parts)
 
 
 def _short(status: dict[str, Any]) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from tests.mutants.mutant import mutant
+from tests.mutants.mutant import Edit, mutant
 
 _API = "tvault/server/peer_api.py"
 _FRAMES = "tvault/server/frames.py"
 
 _PORT = "tests/unit/server/test_peer_port.py"
 _MESSAGES = "tests/unit/server/test_peer_messages.py"
+_FIRST = "tests/unit/test_first_decoding.py"
 _FUZZ = "tests/fuzz/test_peer_messages.py"
 _SENSELESS = f"{_MESSAGES}::test_a_message_that_no_correct_node_sends_goes_no_further_than_the_port"
 
@@ -36,6 +37,15 @@ PEERS = (
         "                older.is_over = True\n                older.hang_up()\n",
         "                pass\n",
         tests=(f"{_PORT}::test_a_new_stream_of_a_node_ends_the_one_before",),
+    ),
+    mutant(
+        "decoder-made-by-threads",
+        "7 two peers that greet at once do no harm",
+        "tvault/server/hello.py",
+        "        return _hellos.decode(raw)\n",
+        "        return msgspec.json.decode(raw, type=Hello)\n",
+        tests=(f"{_FIRST}::test_two_threads_decode_for_the_first_time_at_once",),
+        more=(Edit("tvault/server/hello.py", "_hellos = msgspec.json.Decoder(Hello)\n", ""),),
     ),
     mutant(
         "frame-of-any-length",

@@ -3,20 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from tvault import wire
-from tvault.client.answers import DetokenizedJson, TokenizedJson
+from tvault.client.answers import (
+    Detokenized,
+    DetokenizedJson,
+    DetokenizedRecords,
+    Retokenized,
+    Rotated,
+    Status,
+    Tokenized,
+    TokenizedJson,
+    TokenizedRecords,
+)
 
 T = TypeVar("T")
 
 
-@cache
-def _decoder(shape: type[Any]) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(shape)
+class One(msgspec.Struct):
+    """The value of one token."""
+
+    value: Any
+
+
+class Known(msgspec.Struct):
+    """The tokens that values have, by epoch."""
+
+    tokens: list[dict[int, str]]
+
+
+class Epoch(msgspec.Struct):
+    """The active epoch."""
+
+    epoch: int
+
+
+class Health(msgspec.Struct):
+    """Whether a node can take writes."""
+
+    status: str
+
+
+_SHAPES: Final[tuple[type[Any], ...]] = (
+    *(Tokenized, TokenizedRecords, TokenizedJson, Detokenized, DetokenizedRecords, DetokenizedJson),
+    *(Retokenized, Rotated, Status, One, Known, Epoch, Health),
+)
+
+# Made here, not when a thread needs one: two at once that are msgspec's first to decode a type crash
+# the process.
+_DECODERS: Final = {shape: msgspec.json.Decoder(shape) for shape in _SHAPES}
 
 
 def reader(shape: type[T], listed: str | None = None, count: int = 0) -> Callable[[bytes], T]:
@@ -36,7 +74,7 @@ def reader(shape: type[T], listed: str | None = None, count: int = 0) -> Callabl
 
 def _decoded(body: bytes, shape: type[T]) -> T:
     try:
-        quickly: T = _decoder(shape).decode(body)  # type: ignore[arg-type]
+        quickly: T = _DECODERS[shape].decode(body)
     except (ValueError, RecursionError):
         # A lone surrogate, which only the slow decoder takes, or no answer of ours.
         return _decoded_slowly(body, shape)

@@ -11,8 +11,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, TypeVar
 
-import msgspec
-
 from tvault import wire
 from tvault.client.answers import (
     Detokenized,
@@ -26,7 +24,7 @@ from tvault.client.answers import (
     TokenizedRecords,
     Value,
 )
-from tvault.client.reading import reader
+from tvault.client.reading import Epoch, Health, Known, One, reader
 from tvault.client.retries import Call, Caller, Patience
 from tvault.client.routing import Nodes, urls_in
 from tvault.client.sessions import open_session
@@ -39,22 +37,6 @@ DEADLINE_SECONDS = 60.0
 
 _VALUE_TYPES: frozenset[type] = frozenset({str, int, float, bool, type(None)})
 _TOKEN_TYPES: frozenset[type] = frozenset({str, type(None)})
-
-
-class _One(msgspec.Struct):
-    value: Any
-
-
-class _Known(msgspec.Struct):
-    tokens: list[dict[int, str]]
-
-
-class _Epoch(msgspec.Struct):
-    epoch: int
-
-
-class _Health(msgspec.Struct):
-    status: str
 
 
 class Vault:
@@ -161,7 +143,7 @@ class Vault:
     def detokenize(self, token: str, *, deadline_s: float | None = None) -> Value:
         """The value of one token.  Raises `VaultError` (`not_found`)."""
         _listed([token], frozenset({str}), "the text of a token")
-        found: Value = self._post(wire.DETOKENIZE, {"token": token}, reader(_One), deadline_s).value
+        found: Value = self._post(wire.DETOKENIZE, {"token": token}, reader(One), deadline_s).value
         return found
 
     def detokenize_tokens(
@@ -192,7 +174,7 @@ class Vault:
     ) -> list[dict[int, str]]:
         """The tokens that each of `values` has, by epoch; none are made, and None has none."""
         asked = _listed(values, _VALUE_TYPES, "a str, int, float, bool or None")
-        read = reader(_Known, "tokens", len(asked))
+        read = reader(Known, "tokens", len(asked))
         return self._post(wire.LOOKUP, {"values": asked}, read, deadline_s).tokens
 
     def retokenize(
@@ -205,7 +187,7 @@ class Vault:
 
     def epoch(self, *, deadline_s: float | None = None) -> int:
         """The owner's active epoch."""
-        return self._get(wire.EPOCH, _Epoch, deadline_s).epoch
+        return self._get(wire.EPOCH, Epoch, deadline_s).epoch
 
     def rotate_epoch(self, to: int | None = None, *, deadline_s: float | None = None) -> Rotated:
         """Make `to` the active epoch: the active one or its successor, else `epoch_conflict`.
@@ -220,7 +202,7 @@ class Vault:
 
     def health(self, *, deadline_s: float | None = None) -> str:
         """`ok` or `degraded` if a node can take writes now, else `unavailable`.  Each is asked once."""
-        call = Call("GET", wire.HEALTH, reader(_Health), is_asked_once=True)
+        call = Call("GET", wire.HEALTH, reader(Health), is_asked_once=True)
         try:
             return self._ask(call, deadline_s).status
         except VaultError as error:

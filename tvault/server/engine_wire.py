@@ -143,6 +143,11 @@ class NodeStatus(msgspec.Struct, frozen=True):
     health: Health
 
 
+# Made before there are threads: two at once that are msgspec's first to decode a type crash the process.
+_terms = msgspec.json.Decoder(Terms)
+_statuses = msgspec.json.Decoder(NodeStatus)
+
+
 def encode_ask(ask: Ask) -> bytes:
     """The body of a request."""
     return _encoder.encode(ask)
@@ -240,6 +245,11 @@ def encode_terms(terms: Terms) -> str:
 def decode_terms(text: str | None) -> Terms:
     """The terms in a header.  Raises `VaultError` `malformed`."""
     try:
-        return msgspec.json.decode((text or "").encode("latin-1"), type=Terms)
+        return _terms.decode((text or "").encode("latin-1"))
     except (msgspec.DecodeError, UnicodeError):
         raise VaultError("malformed", "The request carries no terms of a gateway.") from None
+
+
+def decode_status(body: bytes) -> NodeStatus:
+    """What a node says of itself.  Raises `msgspec.DecodeError`, `UnicodeDecodeError`."""
+    return _statuses.decode(body)

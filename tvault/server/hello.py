@@ -67,6 +67,11 @@ class _Version(msgspec.Struct, frozen=True):
     format: Annotated[int, msgspec.Meta(ge=0, le=1 << 31)]
 
 
+# Made before there are threads: two at once that are msgspec's first to decode a type crash the process.
+_hellos = msgspec.json.Decoder(Hello)
+_versions = msgspec.json.Decoder(_Version)
+
+
 def digest_of_names(names: Iterable[str]) -> str:
     """Equal for equal lists of field paths or owners, in whatever order they were configured."""
     text = json.dumps(sorted(names))
@@ -83,12 +88,12 @@ def decode_hello(text: str | None) -> Hello:
     hold other things, by name."""
     raw = (text or "").encode("latin-1", "replace")
     try:
-        return msgspec.json.decode(raw, type=Hello)
+        return _hellos.decode(raw)
     except (msgspec.DecodeError, UnicodeError):
         pass
     refusal = "The request carries no hello of a node."
     with suppress(msgspec.DecodeError, UnicodeError, RecursionError):
-        other = msgspec.json.decode(raw, type=_Version)
+        other = _versions.decode(raw)
         if other.format != FORMAT:
             refusal = f"node {other.node} has another message format ({other.format}, here {FORMAT})"
     raise VaultError("malformed", refusal)

@@ -27,6 +27,7 @@ from tvault.server.engine_wire import (
     Reply,
     Terms,
     decode_reply,
+    decode_status,
     encode_ask,
     encode_terms,
     misfit,
@@ -136,7 +137,7 @@ class Lines:
         if status != 200:
             raise error_from_problem(status, answer)
         try:
-            return msgspec.json.decode(answer, type=NodeStatus)
+            return decode_status(answer)
         except (msgspec.DecodeError, UnicodeDecodeError):
             self._failed(node, "answers what no node answers")
             raise Broken from None
