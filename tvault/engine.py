@@ -14,17 +14,21 @@ from typing import Literal, Protocol
 import msgspec
 
 from tvault.errors import VaultError
-from tvault.model.commands import Mint, Rotate
+from tvault.model.commands import Mint, Rotate, WriteSecrets
 from tvault.model.records import Places
+from tvault.model.secret_looks import FoundHistory, FoundNames, FoundSecrets, Wanted
 
 Health = Literal["ok", "degraded", "unavailable"]
 """Whether writes can be taken: `degraded` when the chain is shorter than the ensemble."""
 
 
 class Written(msgspec.Struct, frozen=True, array_like=True, tag="written"):
-    """The command's rows are committed at `seq`."""
+    """The command's rows are committed at `seq`; `stamp` is the moment of the changes that it makes to
+    secrets, in microseconds since 1970.
+    """
 
     seq: int
+    stamp: int = 0
 
 
 class StaleEpoch(msgspec.Struct, frozen=True, array_like=True, tag="stale-epoch"):
@@ -50,6 +54,12 @@ class EpochRefused(msgspec.Struct, frozen=True, array_like=True, tag="epoch-refu
     seq: int
 
 
+class Overtaken(msgspec.Struct, frozen=True, array_like=True, tag="overtaken"):
+    """Refused: since entry `seq` a secret is not what the command says, or the request is done."""
+
+    seq: int
+
+
 class Engine(Protocol):
     """The replicated vault as the API sees it."""
 
@@ -70,6 +80,29 @@ class Engine(Protocol):
         found*: nothing that was acknowledged before the call is missed.  Raises `LookTooLong`, also when
         it is all of them together that are too long.
         """
+
+    def write_secrets(self, command: WriteSecrets, deadline: float) -> Written | Overtaken:
+        """Make the changes whole, once, however often the command is sent; or say that one of them is
+        not about the secret as it is, or that the request was carried out before."""
+
+    def peek_secrets(
+        self, owner: str, wanted: Sequence[Wanted], request: bytes | None, deadline: float
+    ) -> FoundSecrets:
+        """What this node's journal holds, which may be out of date and uncommitted: a ground for a
+        write, which is judged, and for nothing that clients are told.  Raises `LookTooLong`."""
+
+    def read_secrets(
+        self, owner: str, wanted: Sequence[Wanted], request: bytes | None, deadline: float
+    ) -> FoundSecrets:
+        """What is wanted of the owner's secrets, and what a request was carried out as, if it was: one
+        look, all of it committed, and nothing missed that was acknowledged before the call.  Raises
+        `LookTooLong`."""
+
+    def read_history(self, owner: str, name: str, deadline: float) -> FoundHistory:
+        """All versions of a secret, read in the same way."""
+
+    def read_names(self, owner: str, deadline: float) -> FoundNames:
+        """The names of the owner's secrets, read in the same way."""
 
     def hint_epoch(self, owner: str) -> int:
         """The newest epoch this node has seen: never shown to clients."""

@@ -15,9 +15,10 @@ from typing import Literal
 
 import msgspec
 
-from tvault.engine import EpochRefused, StaleEpoch, TokensExist, Written
-from tvault.model import rules
+from tvault.engine import EpochRefused, Overtaken, StaleEpoch, TokensExist, Written
+from tvault.model import verdicts
 from tvault.model.commands import Command, decode_command, decoded, encode_command, encode_rows
+from tvault.model.rules import Judge
 from tvault.replication.messages import Message, Outcome, Proposal
 from tvault.replication.ready import Answer
 from tvault.replication.replica import Replica
@@ -42,7 +43,7 @@ class Declined(msgspec.Struct, frozen=True, array_like=True, tag="declined"):
     is_passing: bool = True
 
 
-Verdict = Written | StaleEpoch | TokensExist | EpochRefused | Declined
+Verdict = Written | StaleEpoch | TokensExist | EpochRefused | Overtaken | Declined
 
 _NO_CHAIN = Declined("unavailable", "This node has no chain to write to now; try again.")
 _UNKNOWN = Declined(
@@ -67,6 +68,10 @@ class _Waiting:
     life: str
 
 
+_Admitted = tuple[_Waiting, int]
+"""A command of an entry, and the moment of its changes to secrets."""
+
+
 class Ordering:
     """One node's commands on their way to the journal.
 
@@ -79,7 +84,7 @@ class Ordering:
         self,
         node: str,
         replica: Replica,
-        judge: rules.Judge,
+        judge: Judge,
         new_ticket: Callable[[], int],
         send: Callable[[str, Message], bool],
         resolve: Callable[[int, Verdict], None],
@@ -92,7 +97,7 @@ class Ordering:
         self._resolve = resolve
         self._queue: deque[_Waiting] = deque()
         self._queued_bytes = 0
-        self._groups: dict[int, list[_Waiting]] = {}
+        self._groups: dict[int, list[_Admitted]] = {}
         self._passed_on: dict[int, str] = {}
         self._taken: dict[tuple[str, str, int], None] = {}
         self._head: str | None = None
@@ -141,8 +146,8 @@ class Ordering:
     def on_answer(self, answer: Answer) -> None:
         """The entry that `gather` proposed is committed, or lost with its view."""
         committed = answer.result == "committed"
-        for waiting in self._groups.pop(answer.ticket, ()):
-            self._tell(waiting, Written(answer.seq) if committed else _UNKNOWN)
+        for waiting, stamp in self._groups.pop(answer.ticket, ()):
+            self._tell(waiting, Written(answer.seq, stamp) if committed else _UNKNOWN)
 
     def forget(self, ticket: int) -> None:
         """Nobody waits for the ticket any more."""
@@ -164,7 +169,7 @@ class Ordering:
         self._notice_change()
         if not self._queue or not self._replica.may_propose():
             return False
-        group: list[_Waiting] = []
+        group: list[_Admitted] = []
         beside: list[tuple[_Waiting, Callable[[int], Verdict]]] = []
         while self._queue and self._judge.size_bytes < GROUP_BYTES:
             waiting = self._queue.popleft()
@@ -182,7 +187,7 @@ class Ordering:
     def _admit(
         self,
         waiting: _Waiting,
-        group: list[_Waiting],
+        group: list[_Admitted],
         beside: list[tuple[_Waiting, Callable[[int], Verdict]]],
     ) -> None:
         """Judge one command: into the group, or refused; `beside` what the group stands in the way of,
@@ -190,24 +195,27 @@ class Ordering:
         try:
             verdict = self._judge.admit(decode_command(waiting.command))
         except msgspec.DecodeError:
-            verdict = rules.Unacceptable("no_blocks")
+            verdict = verdicts.Unacceptable("no_blocks")
+        obstacle: tuple[Callable[[int], Verdict], int, bool] | None = None
         match verdict:
-            case rules.Admitted():
-                group.append(waiting)
-            case rules.TokensExist(seq, in_group):
-                if in_group:
-                    beside.append((waiting, TokensExist))
-                else:
-                    self._tell(waiting, TokensExist(seq))
-            case rules.StaleEpoch(newest):
+            case verdicts.Admitted(stamp):
+                group.append((waiting, stamp))
+            case verdicts.StaleEpoch(newest):
                 self._tell(waiting, StaleEpoch(newest))
-            case rules.EpochRefused(newest, seq, in_group):
-                if in_group:
-                    beside.append((waiting, partial(EpochRefused, newest)))
-                else:
-                    self._tell(waiting, EpochRefused(newest, seq))
-            case rules.Unacceptable(reason):
+            case verdicts.TokensExist(seq, in_group):
+                obstacle = TokensExist, seq, in_group
+            case verdicts.EpochRefused(newest, seq, in_group):
+                obstacle = partial(EpochRefused, newest), seq, in_group
+            case verdicts.Overtaken(seq, in_group):
+                obstacle = Overtaken, seq, in_group
+            case verdicts.Unacceptable(reason):
                 self._tell(waiting, _unacceptable(reason))
+        if obstacle is not None:
+            refusal, seq, is_beside = obstacle
+            if is_beside:
+                beside.append((waiting, refusal))
+            else:
+                self._tell(waiting, refusal(seq))
 
     def _is_first(self, sender: str, proposal: Proposal) -> bool:
         name = (sender, proposal.life, proposal.ticket)
@@ -250,7 +258,7 @@ class Ordering:
             self._send(waiting.origin, Outcome(waiting.ticket, _encoder.encode(verdict), waiting.life))
 
 
-def _unacceptable(reason: rules.Flaw) -> Declined:
+def _unacceptable(reason: verdicts.Flaw) -> Declined:
     if reason == "unknown_owner":
         return Declined(
             "unavailable",

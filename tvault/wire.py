@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from tvault.errors import Code, FieldError, VaultError
+from tvault.model.secret_names import NAME_PATTERN
 
 TOKENIZE = "/tokenize"
 DETOKENIZE = "/detokenize"
@@ -25,6 +26,9 @@ EPOCH = "/epoch"
 ROTATE_EPOCH = "/rotate-epoch"
 HEALTH = "/health"
 STATUS_PATH = "/status"
+SECRETS = "/secrets"
+ENV_ENCRYPT = "/env/encrypt"
+ENV_EXPAND = "/env/expand"
 
 PEER_HELLO = "/peer/hello"
 PEER_STREAM = "/peer/stream"
@@ -36,6 +40,9 @@ PEER_GATEWAY = "/peer/gateway"
 JSON_TYPE = "application/json"
 PROBLEM_TYPE = "application/problem+json"
 REQUEST_ID = "Request-Id"
+IDEMPOTENCY_KEY = "Idempotency-Key"
+IF_MATCH = "If-Match"
+IF_NONE_MATCH = "If-None-Match"
 RETRY_AFTER_SECONDS = 1
 """What every 503 says in `Retry-After`."""
 
@@ -85,6 +92,8 @@ _CODE_OF_STATUS: dict[int, Code] = {status: code for code, status in reversed(ST
 }
 _PROBLEM_MEMBERS = frozenset({"type", "title", "status", "detail", "code", "errors"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
+_SECRET_NAME = re.compile(NAME_PATTERN)
 
 
 @dataclass(frozen=True)
@@ -101,6 +110,9 @@ class Limits:
 
     value_bytes: int = 64 * 1024
     """Bytes of one value: of a string in UTF-8, of an integer in decimal."""
+
+    secret_bytes: int = 1024 * 1024
+    """Bytes of one secret's value in UTF-8."""
 
     lookups_per_request: int = 100_000
     """Values of one lookup times the epochs of the owner."""
@@ -216,6 +228,16 @@ def _encode_slowly(document: object) -> bytes:
 def sane_request_id(text: str | None) -> bool:
     """Whether a client's `Request-Id` is taken over: 1 to 64 of `A-Z a-z 0-9 . _ -`."""
     return text is not None and _REQUEST_ID.fullmatch(text) is not None
+
+
+def sane_idempotency_key(text: str) -> bool:
+    """Whether an `Idempotency-Key` is taken: 1 to 255 printable characters of ASCII, no blanks."""
+    return _IDEMPOTENCY_KEY.fullmatch(text) is not None
+
+
+def valid_secret_name(text: str) -> bool:
+    """Whether a secret can have this name: 1 to 128 of `A-Z a-z 0-9 _ . -`, first a letter or `_`."""
+    return _SECRET_NAME.fullmatch(text) is not None
 
 
 def problem(error: VaultError) -> dict[str, Any]:

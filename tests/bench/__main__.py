@@ -20,6 +20,7 @@ from tests.bench import (
     latency,
     machine,
     peers,
+    secrets,
     shape,
     steps,
 )
@@ -30,6 +31,7 @@ SUBJECTS: dict[str, Callable[[Path, Scale], list[Row]]] = {
     "bulk": bulk.measure,
     "steps": steps.measure,
     "latency": latency.measure,
+    "secrets": secrets.measure,
     "growth": growth.measure,
     "shape": shape.measure,
     "files": files.measure,

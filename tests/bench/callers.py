@@ -29,7 +29,8 @@ _LENGTH = re.compile(rb"\r\nContent-Length: (\d+)", re.IGNORECASE)
 
 class Task(msgspec.Struct):
     """Calls of `path` at one node by so many clients for so long.  The body is `body` if there is one;
-    else a new value to tokenize, numbered under `prefix`, or one of `tokens` to detokenize."""
+    else a new value to tokenize, numbered under `prefix`, or one of `tokens` to detokenize.  A PUT gives
+    a new value, and a GET has no body."""
 
     host: str
     port: int
@@ -40,6 +41,7 @@ class Task(msgspec.Struct):
     body: str = ""
     prefix: str = ""
     tokens: list[str] = []
+    method: str = "POST"
 
 
 class Told(msgspec.Struct):
@@ -91,18 +93,19 @@ class Caller:
 def bodies(task: Task) -> Callable[[], bytes]:
     """What gives the body of the next call."""
     count = 0
+    form = b'{"value":"%s"}' if task.method == "PUT" else b'{"values":["%s"]}'
 
     def new_value() -> bytes:
         nonlocal count
         count += 1
-        return b'{"values":["%s"]}' % value_of(task.prefix, count).encode()
+        return form % value_of(task.prefix, count).encode()
 
     def next_token() -> bytes:
         nonlocal count
         count += 1
         return b'{"token":"%s"}' % task.tokens[count % len(task.tokens)].encode()
 
-    if task.body:
+    if task.body or task.method == "GET":
         return task.body.encode
     return next_token if task.tokens else new_value
 
@@ -121,7 +124,7 @@ class Crowd:
         self._bodies = bodies(task)
         self._address = task.host, task.port
         self._head = (
-            f"POST {task.path} HTTP/1.1\r\nHost: {task.host}:{task.port}\r\n"
+            f"{task.method} {task.path} HTTP/1.1\r\nHost: {task.host}:{task.port}\r\n"
             f"Authorization: Bearer {task.key}\r\nContent-Type: application/json\r\n"
         ).encode()
         self._selector = selectors.DefaultSelector()

@@ -87,8 +87,10 @@ def fill_store(folder: Path, values: int, length: int, fill: int) -> None:
 
 
 def disk_row(folder: Path, values: int, length: int, fill: int) -> Row:
-    """Bytes of the closed file for a value."""
-    size = (folder / FILE_NAME).stat().st_size
+    """Bytes of the closed file for a value, without those that an empty one has."""
+    empty = folder / "empty"
+    fill_store(empty, 0, length, fill)
+    size = (folder / FILE_NAME).stat().st_size - (empty / FILE_NAME).stat().st_size
     return Row("files", f"journal, {length} characters, {_blocks(fill)}", size / values, "bytes a value")
 
 

@@ -285,6 +285,7 @@ TABLES: dict[str, Callable[[Recorded], str]] = {
     "reading": reading,
     "calls": calls,
     "single": single,
+    "secrets": of("secrets"),
     "growth": of("growth"),
     "gateway": of("gateway"),
     "isolation": of("isolation"),

@@ -28,9 +28,10 @@ from tvault.model.blocks import seal
 from tvault.model.commands import Mint, decode_command, encode_command, encode_rows
 from tvault.model.fields import Fields, parse_path
 from tvault.model.keys import KeyRing, Scope
-from tvault.model.rules import Admitted, Judge
+from tvault.model.rules import Judge
 from tvault.model.tokens import parse_alike, render_tokens
 from tvault.model.values import decode_values
+from tvault.model.verdicts import Admitted
 from tvault.replication.entry import Kind, follow
 from tvault.server.bodies import canonical_fields, members_of, records_of
 from tvault.server.reading import opened
@@ -71,7 +72,7 @@ class Requests:
 
     def __init__(self, store: SqliteStore, batch: int) -> None:
         self._store = store
-        self._judge = Judge(store, {OWNER})
+        self._judge = Judge(store, {OWNER}, clock=lambda: 0)
         self._fields = Fields([parse_path("ssn")])
         self._scope: Scope = KeyRing(bytes(range(32))).scope(OWNER, EPOCH)
         self._count = itertools.count()

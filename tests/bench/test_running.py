@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.bench import failing, growth, latency
+from tests.bench import failing, growth, latency, secrets
 from tests.bench.scale import SCALES
 
 TINY = SCALES["tiny"]
@@ -69,3 +69,17 @@ def test_gaps_and_the_return_of_a_node_are_measured(tmp_path: Path) -> None:
     rows = {row.title: row for row in failing.measure(tmp_path, TINY)}
     assert sum(title.startswith("no writes after kill -9") for title in rows) == 6
     assert rows[f"catch-up on {TINY.missed:,} mappings"].figure > 0
+
+
+def test_secrets_are_measured_on_each_node_and_the_start_of_a_child_by_its_steps(tmp_path: Path) -> None:
+    rows = {row.title: row for row in secrets.measure(tmp_path, TINY)}
+    for kind in ("put", "get"):
+        for place in ("head", "middle", "tail"):
+            row = rows[f"{kind} one secret, {place}, 1 client"]
+            assert row.target is not None
+            assert row.ratio
+    whole = rows["tvault env run, until `true` has ended"]
+    steps = [rows[f"tvault env run: {name}"].figure for name in secrets.STAGES]
+    assert all(step > 0 for step in steps)
+    assert sum(steps) < 3 * whole.figure
+    assert rows["expand 100 entries of a .env file, 1 client"].figure > 0

@@ -26,9 +26,9 @@ def speak_tls(cluster: Cluster, files: Files) -> None:
 
 def give_own_certificate(cluster: Cluster, name: str, files: Files) -> None:
     """Have one node of such a cluster show another certificate than the others."""
-    text = cluster.config.read_text()
+    before, section, tls = cluster.config.read_text().partition("[tls]")
     for setting in ("certificate", "key"):
         file = getattr(files, setting).relative_to(cluster.folder)
-        text = re.sub(rf'^{setting} = ".*"$', f'{setting} = "{file}"', text, flags=re.MULTILINE)
+        tls = re.sub(rf'^{setting} = ".*"$', f'{setting} = "{file}"', tls, count=1, flags=re.MULTILINE)
     cluster.configs[name] = cluster.folder / f"{name}.toml"
-    cluster.configs[name].write_text(text)
+    cluster.configs[name].write_text(before + section + tls)

@@ -29,6 +29,7 @@ def small(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         values_per_request=4,
         body_bytes=1024,
         value_bytes=300,
+        secret_bytes=200,
         lookups_per_request=6,
     ) as running:
         yield running

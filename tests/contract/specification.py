@@ -14,7 +14,11 @@ from tvault.model.values import Reason
 
 OPENAPI = REFERENCE / "openapi.yaml"
 
-PLACES = (*get_args(Reason), "not_an_object", "not_an_array", "not_a_string")
+PLACES = (
+    *get_args(Reason),
+    *("not_an_object", "not_an_array", "not_a_string"),
+    *("bad_reference", "unreadable", "unresolved"),
+)
 """The codes that the places in `errors` have."""
 
 
@@ -71,7 +75,15 @@ def examples() -> Iterator[Example]:
         else:
             requests = dict.fromkeys(examples_of(resolved(operation["responses"]["200"])))
         for name, request in requests.items():
-            yield Example(name, method, path, request, *answers[name])
+            yield Example(name, method, with_parameters(path, operation), request, *answers[name])
+
+
+def with_parameters(path: str, operation: dict[str, Any]) -> str:
+    """The path with the examples of its parameters in their places."""
+    for parameter in map(resolved, operation["parameters"]):
+        if parameter["in"] == "path":
+            path = path.replace(f"{{{parameter['name']}}}", parameter["example"])
+    return path
 
 
 def examples_of(part: dict[str, Any]) -> dict[str, Any]:

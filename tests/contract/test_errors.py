@@ -11,9 +11,12 @@ from tvault.model.commands import DIGEST_BYTES
 from tvault.server.streams import HEADER_BYTES
 
 POSTS = ["/tokenize", "/detokenize", "/lookup", "/retokenize", "/rotate-epoch"]
-GETS = ["/epoch", "/status", "/health"]
+POSTS += ["/env/encrypt", "/env/expand"]
+GETS = ["/epoch", "/status", "/health", "/secrets"]
 CALLS = [*(("POST", path) for path in POSTS), *(("GET", path) for path in GETS)]
+SECRET = [(method, "/secrets/N") for method in ("PUT", "GET", "DELETE")]
 KEYED = [(method, path) for method, path in CALLS if path != "/health"]
+KEYED += [*SECRET, ("GET", "/secrets/N/history")]
 SANE = "a.B-c_9" * 9
 INSANE = ["a b", "a" * 65, "\u00e9", "a/b", "<x>"]
 PLACES = [
@@ -81,7 +84,7 @@ def test_no_key_a_malformed_one_and_an_unknown_one_get_identical_bytes(
     headers += ["Bearer tvk_unknown", f"Bearer {key} {key}", f'Bearer "{key}"', "Bearer " + "x" * 9000]
     answers = set()
     for header in headers:
-        body: object = {"values": []} if method == "POST" else None
+        body: object = {"values": []} if method in {"POST", "PUT"} else None
         reply = front.ask(method, path, body, None, Authorization=header, Request_Id="same")
         assert reply.refusal == (401, "unauthorized")
         assert reply.headers["WWW-Authenticate"] == "Bearer"
@@ -91,7 +94,18 @@ def test_no_key_a_malformed_one_and_an_unknown_one_get_identical_bytes(
 
 @pytest.mark.parametrize("owner", ["B", None])
 @pytest.mark.parametrize(
-    "path", ["/", "/tokenize/", "/Tokenize", "/secrets", "/peer/status", "/%FF", "/tokenize%00"]
+    "path",
+    [
+        "/",
+        "/tokenize/",
+        "/Tokenize",
+        "/secrets/",
+        "/secrets/N/x",
+        "/env",
+        "/peer/status",
+        "/%FF",
+        "/tokenize%00",
+    ],
 )
 def test_an_unknown_path_is_not_found(front: Front, path: str, owner: str | None) -> None:
     for method in ("GET", "POST"):
@@ -112,6 +126,19 @@ def test_another_method_is_refused_with_those_that_are_allowed(
     options = front.ask("OPTIONS", path, owner=None)
     assert (options.status, options.headers["Allow"], options.body) == (204, allowed, b"")
     options.check_common()
+
+
+def test_another_method_of_a_secret_is_refused_with_those_that_are_allowed(front: Front) -> None:
+    for path, allowed in (
+        ("/secrets/N", "DELETE, GET, HEAD, OPTIONS, PUT"),
+        ("/secrets/N/history", "GET, HEAD, OPTIONS"),
+    ):
+        for name in ("POST", "PATCH", "TRACE"):
+            reply = front.ask(name, path)
+            assert reply.refusal == (405, "method_not_allowed")
+            assert reply.headers["Allow"] == allowed
+        options = front.ask("OPTIONS", path, owner=None)
+        assert (options.status, options.headers["Allow"], options.body) == (204, allowed, b"")
 
 
 @pytest.mark.parametrize("path", GETS)

@@ -45,6 +45,8 @@ def test_a_node_that_is_too_busy_and_one_without_a_majority_say_so_and_when_to_t
     others = [name for name in cluster.nodes if name != head]
     front = Front(cluster.nodes[head], cluster.keys)
     (token,) = front.ask("POST", "/tokenize", {"values": ["known"]}).document["tokens"]
+    for value in ("ended", "valid"):
+        assert front.ask("PUT", "/secrets/N", {"value": value}).status == 200
 
     for name in others:
         cluster.signal(name, signal.SIGSTOP)
@@ -71,5 +73,11 @@ def test_a_node_that_is_too_busy_and_one_without_a_majority_say_so_and_when_to_t
     health.check_common()
     check_unavailable(front.ask("POST", "/tokenize", {"values": ["third"]}, Request_Id="mine"))
     check_unavailable(front.ask("GET", "/epoch", Request_Id="mine"))
+    check_unavailable(front.ask("PUT", "/secrets/N", {"value": "third"}, Request_Id="mine"))
+    for path in ("/secrets", "/secrets/N", "/secrets/N?version=2", "/secrets/N/history"):
+        check_unavailable(front.ask("GET", path, Request_Id="mine"))
+    check_unavailable(front.ask("DELETE", "/secrets/N", Request_Id="mine"))
+    check_unavailable(front.ask("POST", "/env/expand", {"content": "A=secret(N)"}, Request_Id="mine"))
+    assert front.ask("GET", "/secrets/N?version=1").document["value"] == "ended", "which nothing changes"
     assert front.ask("GET", "/status").status == 200
     assert front.ask("POST", "/detokenize", {"token": token}).document == {"value": "known"}

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.docs.pages import DOCS, read
+from tests.unit.configured import MINIMAL, load_text
 from tests.unit.server.test_tls import handshake
-from tests.unit.test_config import MINIMAL, load_text
 from tvault.server.tls import accepting
 from tvault.trust import distrust, verifying
 

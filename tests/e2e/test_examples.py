@@ -40,6 +40,37 @@ def test_the_walk_through_runs_to_its_end_and_finds_both_files_equal() -> None:
     assert "every byte is back" in ran.stdout
 
 
+def test_the_example_of_an_env_file_runs_to_its_end(tmp_path: Path) -> None:
+    with Cluster(tmp_path / "vault") as cluster:
+        cluster.start()
+        cluster.wait_until_whole()
+        told = {"TVAULT_CONFIG": str(cluster.config), "TVAULT_API_KEY": cluster.keys["A"]}
+        ran = subprocess.run(
+            ["sh", str(EXAMPLES / "env_file.sh")],
+            env=environment(**told),
+            capture_output=True,
+            text=True,
+            timeout=110,
+            check=False,
+        )
+    assert ran.returncode == 0, ran.stderr
+    lines = ran.stdout.splitlines()
+    assert 'DB_PASSWORD="secret(DB_PASSWORD)"  # of the reader' in lines
+    assert "export DATABASE_URL=postgres://shop:secret(DB_PASSWORD)@db/shop" in lines
+    for line in (
+        "(the check fails: exit code 1)",
+        "every name resolves",
+        "postgres://shop:p@ss w0rd@db/shop",
+        "its exit code is that of the program: 7",
+        "n3w one",
+        "(exit code 1)",
+    ):
+        assert lines.count(line) == 1, line
+    assert lines.count("p@ss w0rd") == 2, "by the shell, and as the first version"
+    assert "never printed" not in lines
+    assert "tvault: .env: no value for NOT_THERE (line 4)" in ran.stderr
+
+
 def test_the_sample_data_is_what_its_generator_writes(tmp_path: Path) -> None:
     script = tmp_path / "generate_patients.py"
     script.write_bytes((EXAMPLES / script.name).read_bytes())
@@ -106,8 +137,8 @@ def run(step: Step, folder: Path, variables: dict[str, str], base_port: int) -> 
 
 
 def test_the_tour_of_the_readme_prints_what_it_shows(tmp_path: Path) -> None:
-    first, second = tour()
-    (init, up), (export, *steps) = first, second
+    first, second, third = tour()
+    (init, up), (export, *steps) = first, (*second, *third)
     base_port = free_base_port(3)
     made = run(init, tmp_path, {}, base_port)
     # `init` says where to go on stderr, which comes first here.

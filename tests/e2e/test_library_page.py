@@ -14,7 +14,7 @@ from tests.docs.pages import DOCS, read
 
 def test_the_snippets_of_the_page_run_as_shown(tmp_path: Path) -> None:
     snippets = re.findall(r"^```python\n(.*?)^```$", read(DOCS / "library.md"), re.DOTALL | re.MULTILINE)
-    assert len(snippets) == 7
+    assert len(snippets) == 10
     script = tmp_path / "page.py"
     script.write_text("\n".join(snippets))
     cluster = Cluster(tmp_path / "vault", fields=("ssn", "patient.mrn"))

@@ -16,6 +16,7 @@ from tests.cluster.cluster import Cluster
 from tests.fuzz.messages import Shapes, in_name_of, packed
 from tvault.config import load, read_keys
 from tvault.model.keys import KeyRing, derive
+from tvault.model.secrets import MasterKeys
 from tvault.replication.messages import Confirm, Envelope
 from tvault.server.hello import HEADER, Hello, decode_hello, digest_of_names, encode_hello
 from tvault.server.links import LENGTH
@@ -41,6 +42,8 @@ def credentials(cluster: Cluster) -> tuple[Hello, str]:
         ensemble=tuple(node.id for node in config.nodes),
         fields=digest_of_names(str(path) for path in config.fields.paths),
         keys=KeyRing(keys.token).fingerprint(),
+        master=config.keys.master,
+        masters=MasterKeys(config.keys.master, keys.masters, bytes).fingerprints(),
         owners=digest_of_names(owner.id for owner in config.owners),
         node="n3",
         incarnation="none",

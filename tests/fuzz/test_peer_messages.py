@@ -31,6 +31,8 @@ def hello_of(said: Envelope, ensemble: tuple[str, ...]) -> Hello:
         ensemble=ensemble,
         fields="f",
         keys="k",
+        master="m1",
+        masters={},
         owners="o",
         node=said.sender,
         incarnation=said.incarnation,

@@ -11,6 +11,7 @@ from tests.mutants.members import MEMBERS
 from tests.mutants.mutant import Mutant
 from tests.mutants.peers import PEERS
 from tests.mutants.reads import CLIENTS, CONFIRMATIONS, ORDER
+from tests.mutants.secrets import SECRETS
 from tests.mutants.views import FOUNDING, MAJORITIES, PROMISES
 
 ALL: tuple[Mutant, ...] = (
@@ -29,4 +30,5 @@ ALL: tuple[Mutant, ...] = (
     *INDEXES,
     *GATEWAYS,
     *PEERS,
+    *SECRETS,
 )

@@ -9,8 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tvault.engine import EpochRefused, StaleEpoch, TokensExist, Written
-from tvault.model.commands import Command, Mint, Rotate, decode_command, decode_rows
+from tvault.engine import EpochRefused, Overtaken, StaleEpoch, TokensExist, Written
+from tvault.model.commands import (
+    Change,
+    Command,
+    End,
+    Keep,
+    Mint,
+    Put,
+    Rotate,
+    WriteSecrets,
+    decode_command,
+    decode_rows,
+)
 from tvault.ordering import Declined, Verdict
 from tvault.replication.account import Account, Condition
 from tvault.replication.entry import Entry, Kind, Position
@@ -97,6 +108,19 @@ def command(each: Command) -> str:
             return f"rotate {owner} to {to}"
         case Mint(owner, epoch, blocks):
             return f"mint {sum(map(len, blocks))} of {owner} in epoch {epoch}"
+        case WriteSecrets(owner, request, _, changes):
+            told = ", ".join(map(_change, changes))
+            return f"write secrets of {owner} by request {int.from_bytes(request, 'big')}: {told}"
+
+
+def _change(each: Change) -> str:
+    match each:
+        case Put(name, newest, is_live):
+            return f"{name} after {newest}{'' if is_live or not newest else ', which has ended'}"
+        case Keep(name, newest):
+            return f"{name} stays {newest}"
+        case End(name, newest):
+            return f"{name} ends with {newest}"
 
 
 _TOLD: dict[str, Callable[[Any], str]] = {
@@ -201,5 +225,7 @@ def verdict(each: Verdict) -> str:
             return f"tokens exist at {seq}"
         case EpochRefused(newest, seq):
             return f"refused, epoch {newest} began at {seq}"
+        case Overtaken(seq):
+            return f"overtaken at {seq}"
         case Declined(code):
             return code if each.nothing_ordered else f"{code}, outcome unknown"

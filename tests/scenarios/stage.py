@@ -99,7 +99,12 @@ class StagedNode(WiredNode):
         hint = self.store.committed_hint()
         self._replica = Replica(found.promise, self.store, hint, TIMING, self._wire.now, 0.0)
         self._ordering = Ordering(
-            self.name, self.replica, Judge(self.store, OWNERS), self._ticket, self._send, self._resolve
+            self.name,
+            self.replica,
+            Judge(self.store, OWNERS, clock=lambda: 0),
+            self._ticket,
+            self._send,
+            self._resolve,
         )
         self.hears_command = self._hear
         self.hears_answer = self._take_answer

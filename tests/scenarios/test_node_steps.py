@@ -107,7 +107,7 @@ def neighbour(tmp_path: Path) -> Iterator[Neighbour]:
     opened = Opened(promise, promise_file, store, None, None, lambda _: None)
     events = EventLog(tmp_path, "n1")
     patient = Timing(heartbeat_ms=1_000, suspect_ms=1_000_000)
-    node = Node(opened, patient, Judge(store, ("A",)), events)
+    node = Node(opened, patient, Judge(store, ("A",), clock=lambda: 0), events)
     node.start(notes)
     yield Neighbour(node, notes)
     node.stop()

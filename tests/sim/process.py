@@ -52,7 +52,12 @@ class Process:
         hint = store.committed_hint()
         self.replica = Replica(promise, store, hint, world.timing, world.now, world.random())
         self.ordering = Ordering(
-            node.name, self.replica, Judge(store, owners), self.ticket, self._send_now, self._resolve
+            node.name,
+            self.replica,
+            Judge(store, owners, clock=lambda: 0),
+            self.ticket,
+            self._send_now,
+            self._resolve,
         )
         self.state = self.replica.state()
         self.flowed_at = world.now

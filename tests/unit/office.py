@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.unit.replication.wire import Wire
-from tvault.model.commands import Block, Command, Mint
+from tvault.model.commands import Block, Command, Mint, Put, Sealed, WriteSecrets
 from tvault.model.rules import Judge
 from tvault.ordering import Declined, Ordering, Verdict
 from tvault.replication.messages import Envelope, Message, Outcome, Proposal
@@ -12,6 +12,13 @@ from tvault.replication.messages import Envelope, Message, Outcome, Proposal
 def mint(*numbers: int, owner: str = "A", epoch: int = 1) -> Mint:
     digests = b"".join(number.to_bytes(16, "big") for number in numbers)
     return Mint(owner, epoch, (Block(owner, epoch, digests, b"sealed"),))
+
+
+def put(name: str, request: int, newest: int = 0) -> WriteSecrets:
+    """The next version of a secret of A."""
+    sealed = Sealed(b"ciphertext", b"n" * 12, b"w" * 40, "m1")
+    change = Put(name, newest, newest > 0, sealed)
+    return WriteSecrets("A", request.to_bytes(16, "big"), bytes(16), (change,))
 
 
 class Desk:
@@ -26,7 +33,7 @@ class Desk:
         self.ordering = Ordering(
             name,
             self._node.replica,
-            Judge(self._node.store, ("A", "B")),
+            Judge(self._node.store, ("A", "B"), clock=lambda: 0),
             lambda: next(self._group_tickets),
             self._send,
             lambda ticket, verdict: self.verdicts.setdefault(ticket, []).append(verdict),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.office import Desk, Office, mint
+from tests.unit.office import Desk, Office, mint, put
 from tests.unit.replication.wire import Flying, Wire
 from tvault import ordering as ordering_module
-from tvault.engine import EpochRefused, StaleEpoch, TokensExist, Written
+from tvault.engine import EpochRefused, Overtaken, StaleEpoch, TokensExist, Written
 from tvault.model.commands import Rotate, encode_command
 from tvault.ordering import Declined
 from tvault.replication.messages import Outcome, Proposal, Superseded
@@ -69,6 +69,33 @@ def test_a_rotation_and_what_it_makes_stale_are_judged_in_one_order(office: Offi
     assert office["n1"].verdict(2) == StaleEpoch(2)
     assert office["n1"].verdict(3) == Written(2)
     assert office["n1"].verdict(4) == EpochRefused(2, 2)
+
+
+def test_of_two_writes_of_a_secret_in_one_entry_the_second_learns_the_seq_of_that_entry(
+    office: Office,
+) -> None:
+    office["n1"].submit(1, put("s", request=1))
+    office["n2"].submit(2, put("s", request=2))
+    office.wire.deliver(Proposal)
+    office.flow()
+    verdict = office["n1"].verdict(1)
+    assert isinstance(verdict, Written)
+    assert verdict.seq == 2
+    [mark] = office.wire["n3"].store.history("A", "s").versions
+    assert verdict.stamp == mark.valid_from, "who wrote learns the moment of the version"
+    assert office["n2"].verdict(2) == Overtaken(2)
+
+
+def test_a_request_about_secrets_is_carried_out_once_even_before_it_is_committed(
+    office: Office,
+) -> None:
+    office.wire["n3"].stop_before = "journal"
+    office["n1"].submit(1, put("s", request=1))
+    office.flow()
+    office["n2"].submit(2, put("s", request=1))
+    office.flow()
+    assert office["n1"].verdict(1) is None
+    assert office["n2"].verdict(2) == Overtaken(2)
 
 
 def test_a_command_that_is_none_is_declined_and_harms_no_other(office: Office) -> None:

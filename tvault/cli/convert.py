@@ -3,10 +3,9 @@ what is said in the end."""
 
 from __future__ import annotations
 
-import errno
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -14,13 +13,14 @@ from typing import Any, BinaryIO, TypeVar, cast
 
 import click
 
-from tvault.cli.invocation import api_key_file_option, open_vault, tidied_up_when_ended
+from tvault.cli.invocation import api_key_file_option, tidied_up_when_ended
+from tvault.cli.opening import open_vault
 from tvault.cli.output import NOT_FOUND, say
 from tvault.cli.progress import Progress
+from tvault.cli.targets import is_stdout, output_file
 from tvault.client.files import DEFAULT_JOBS, SUFFIXES, Format, Job, Summary
 from tvault.client.records import DEFAULT_RECORDS, Cut
 from tvault.client.vault import Vault
-from tvault.client.whole_file import whole_file
 from tvault.errors import VaultError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -85,7 +85,7 @@ def convert(ctx: click.Context, conversion: Conversion, wish: Wish, new_mode: in
     ):
         form = _format(wish, source)
         name = "stdin" if wish.file == "-" else wish.file
-        is_in_the_way = _is_stdout(wish.output) and sys.stdout.isatty()
+        is_in_the_way = is_stdout(wish.output) and sys.stdout.isatty()
         with (
             Progress(source, is_in_the_way=is_in_the_way) as progress,
             output_file(wish.output, new_mode) as target,
@@ -107,32 +107,6 @@ def _source(file: str) -> Iterator[BinaryIO]:
         if Path(file).is_dir():
             raise VaultError("usage", f"cannot read {file}: it is a folder")
         yield opened
-
-
-def _is_stdout(output: str | None) -> bool:
-    return output is None or output == "-"
-
-
-@contextmanager
-def output_file(output: str | None, new_mode: int) -> Iterator[BinaryIO]:
-    """Where to write: a file that appears whole or not at all, or stdout for None and '-'."""
-    is_stdout = _is_stdout(output)
-    place = nullcontext(sys.stdout.buffer) if is_stdout else whole_file(Path(output or ""), new_mode)
-    with writing(None if is_stdout else output), place as target:
-        yield cast("BinaryIO", target)
-
-
-@contextmanager
-def writing(file: str | None) -> Iterator[None]:
-    """Tell of an `OSError` as one in writing to this file, or to stdout.  That nobody reads stdout any
-    more is told elsewhere."""
-    try:
-        yield
-    except OSError as error:
-        if file is None and error.errno == errno.EPIPE:
-            raise
-        why = error.strerror or error
-        raise VaultError("internal", f"cannot write {file or 'stdout'}: {why}") from None
 
 
 def say_epochs(summary: Summary) -> None:

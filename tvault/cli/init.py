@@ -23,6 +23,7 @@ from tvault.model.owners import API_KEY_RANDOM_BYTES, hash_api_key, new_api_key,
 PEER_PORTS_ABOVE = 100
 LAST_PORT = 65535
 KEY_BYTES = 32
+MASTER_KEY = "m1"
 
 
 @dataclass(frozen=True)
@@ -139,9 +140,10 @@ def _content(
     config = render(
         {
             "cluster": {"id": str(uuid.uuid4()), "fields": list(fields)},
-            "keys": {"token": "keys/token.key", "cluster": "keys/cluster.key"},
+            "keys": {"token": "keys/token.key", "cluster": "keys/cluster.key", "master": MASTER_KEY},
         },
         {
+            "master_key": [{"id": MASTER_KEY, "key": f"keys/master-{MASTER_KEY}.key"}],
             "node": [
                 {"id": node.id, "api": str(node.api), "peer": str(node.peer), "data": f"data/{node.id}"}
                 for node in nodes
@@ -154,6 +156,7 @@ def _content(
     return {
         "keys/token.key": secrets.token_hex(KEY_BYTES) + "\n",
         "keys/cluster.key": secrets.token_hex(KEY_BYTES) + "\n",
+        f"keys/master-{MASTER_KEY}.key": secrets.token_hex(KEY_BYTES) + "\n",
         DEFAULT_NAME: config,
     }
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from tvault.cli.invocation import VaultCommand, json_option, read_config, trusted_ca
+from tvault.cli.invocation import VaultCommand, json_option
+from tvault.cli.opening import read_config, trusted_ca
 from tvault.cli.output import print_json, print_table
 from tvault.client.one_node import peer_status
 from tvault.config import Config, NodeConfig, read_keys

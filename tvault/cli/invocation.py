@@ -1,23 +1,25 @@
-"""What commands share: where the configuration is, which nodes to ask, and as whom."""
+"""What all commands share: their options, and how they end.  Loads nothing but click: what is shown in a
+moment, such as the help, goes by here."""
 
 from __future__ import annotations
 
-import os
+import importlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import click
-
-from tvault.client.routing import urls_in
-from tvault.client.vault import Vault
-from tvault.config import Config, load
-from tvault.errors import VaultError
+from click.shell_completion import CompletionItem
 
 _CONFIG = "tvault.config"
+
+
+def config_file(ctx: click.Context) -> str | None:
+    """What `--config` said, before or after the command's name."""
+    found: str | None = ctx.meta.get(_CONFIG)
+    return found
 
 
 def _remember(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:  # noqa: ARG001
@@ -85,41 +87,30 @@ class VaultGroup(click.Group):
     command_class = VaultCommand
 
 
-def read_config(ctx: click.Context) -> Config:
-    """The configuration of this invocation.  Raises `VaultError` (`configuration`)."""
-    return load(ctx.meta.get(_CONFIG), os.environ)
+class LazyGroup(VaultGroup):
+    """A group whose commands are imported when they are used: `table` has each one's module, which holds
+    it as `command`, and its line of help."""
 
+    def __init__(self, *args: Any, table: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._table = table
 
-def open_vault(ctx: click.Context, api_key_file: str | None, connections: int = 4) -> Vault:
-    """The vault at `TVAULT_URL`, or at the nodes of the configuration, as the owner of the API key."""
-    api_key = _api_key(api_key_file)
-    urls = urls_in(os.environ.get("TVAULT_URL", ""))
-    if urls:
-        return Vault(urls, api_key, ca=trusted_ca(None), connections=connections)
-    config = read_config(ctx)
-    urls = [node.api.url for node in config.nodes]
-    return Vault(urls, api_key, ca=trusted_ca(config), connections=connections)
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(self._table)
 
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in self._table:
+            return None
+        module = importlib.import_module(self._table[cmd_name][0])
+        command: click.Command = module.command
+        return command
 
-def trusted_ca(config: Config | None) -> Path | None:
-    """The file of the CAs to trust: of `TVAULT_CA`, else of the configuration; None for the system's."""
-    named = os.environ.get("TVAULT_CA")
-    if named:
-        return Path(named)
-    return None if config is None else config.tls.ca
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in self._table.items()])
 
-
-def _api_key(file: str | None) -> str:
-    if file is not None:
-        try:
-            text = Path(file).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "it is not text"
-            raise VaultError("usage", f"cannot read the API key from {file}: {why}") from None
-        if not text:
-            raise VaultError("usage", f"{file} holds no API key")
-        return text
-    found = os.environ.get("TVAULT_API_KEY", "").strip()
-    if not found:
-        raise VaultError("usage", "no API key: set TVAULT_API_KEY or give --api-key-file")
-    return found
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """By the table, too: who presses a key does not wait until all commands are imported."""
+        found = {name: text for name, (_, text) in self._table.items() if name.startswith(incomplete)}
+        commands = [CompletionItem(name, help=text) for name, text in found.items()]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]

@@ -10,7 +10,8 @@ from typing import cast
 
 import click
 
-from tvault.cli.invocation import VaultCommand, api_key_file_option, json_option, open_vault
+from tvault.cli.invocation import VaultCommand, api_key_file_option, json_option
+from tvault.cli.opening import open_vault
 from tvault.cli.output import NOT_FOUND, say
 from tvault.client.answers import Value
 from tvault.client.records import refuse_byte_order_mark
@@ -54,7 +55,7 @@ def command(
         raise VaultError("usage", "'-' stands alone: then every VALUE comes from stdin")
     asked = _Asked("stdin line" if is_stdin else "value", is_typed=flags["typed"])
     texts = _lines() if is_stdin else _arguments(values)
-    with open_vault(ctx, api_key_file) as vault:
+    with open_vault(ctx, api_key_file, connections=1) as vault:
         answers = asked.answers(vault, texts)
         (_print_document if flags["as_json"] else _print_lines)(answers)
     if asked.without:

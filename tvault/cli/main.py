@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import errno
-import importlib
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
 from typing import NoReturn
 
 import click
 
-from tvault.cli.invocation import Terminated, VaultGroup, config_option
+from tvault.cli.invocation import LazyGroup, Terminated, config_option
 from tvault.errors import Code, VaultError
 
 COMMANDS = {
@@ -29,6 +28,8 @@ COMMANDS = {
     "detokenize": ("tvault.cli.detokenize", "Put values in the place of tokens in a file."),
     "retokenize": ("tvault.cli.retokenize", "Bring old tokens in a file to the active epoch."),
     "lookup": ("tvault.cli.lookup", "Show the tokens that values have; make none."),
+    "secret": ("tvault.cli.secret", "Keep secrets: values with names and versions."),
+    "env": ("tvault.cli.env", "Keep the values of .env files as secrets, and use them."),
     "rotate-epoch": ("tvault.cli.rotate_epoch", "Begin a new epoch: other tokens from now on."),
     "recover": (
         "tvault.cli.recover",
@@ -53,26 +54,9 @@ EXIT_CODES: dict[Code, int] = {
 """The exit code of each refusal; the others are 1."""
 
 
-class LazyGroup(VaultGroup):
-    """The commands of the table above, each imported when it is used."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(COMMANDS[cmd_name][0])
-        command: click.Command = module.command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
-
-
 @click.group(
     cls=LazyGroup,
+    table=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 done but something was not found, "
     "4 the cluster did not answer.",
@@ -124,7 +108,7 @@ def _run(args: Sequence[str] | None) -> int:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt) as error:
-        cause = error.__cause__
+        cause = error.__cause__ or error.__context__  # a prompt of click hides the cause
         return BY_SIGNAL + cause.number if isinstance(cause, Terminated) else INTERRUPTED
     except VaultError as error:
         _say(str(error))
@@ -136,10 +120,18 @@ def _run(args: Sequence[str] | None) -> int:
             _say(f"{error.strerror or error}: {error.filename}" if error.filename else str(error))
         return FAILED
     except Exception as error:  # noqa: BLE001 - the last resort: a mistake of ours, told without its data
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        _say(f"internal error: {type(error).__name__} at {Path(where.filename).name}:{where.lineno}")
+        _say(f"internal error: {type(error).__name__} at {_place(error.__traceback__)}")
         return FAILED
     return result if isinstance(result, int) else DONE
+
+
+def _place(trace: TracebackType | None) -> str:
+    """Where it began."""
+    place = "?"
+    while trace is not None:
+        place = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return place
 
 
 def _say(text: str) -> None:

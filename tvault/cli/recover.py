@@ -6,7 +6,8 @@ import os
 
 import click
 
-from tvault.cli.invocation import VaultCommand, read_config
+from tvault.cli.invocation import VaultCommand
+from tvault.cli.opening import read_config
 from tvault.cli.output import say
 from tvault.config import Config, NodeConfig, read_keys
 from tvault.errors import VaultError

@@ -8,8 +8,9 @@ from typing import BinaryIO
 
 import click
 
-from tvault.cli.convert import Wish, convert, end, file_options, output_file, say_epochs, writing
+from tvault.cli.convert import Wish, convert, end, file_options, say_epochs
 from tvault.cli.invocation import VaultCommand
+from tvault.cli.targets import output_file, writing
 from tvault.client.changes import Changes
 from tvault.client.files import SUFFIXES, Job, Summary, retokenize_file
 from tvault.client.vault import Vault

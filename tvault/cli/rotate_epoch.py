@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from tvault.cli.invocation import VaultCommand, api_key_file_option, json_option, open_vault
+from tvault.cli.invocation import VaultCommand, api_key_file_option, json_option
+from tvault.cli.opening import open_vault
 from tvault.cli.output import print_json
 
 

@@ -9,7 +9,8 @@ import threading
 
 import click
 
-from tvault.cli.invocation import VaultCommand, read_config
+from tvault.cli.invocation import VaultCommand
+from tvault.cli.opening import read_config
 from tvault.config import Address
 from tvault.config.kinds import BadSetting, HostAndPort
 from tvault.errors import VaultError

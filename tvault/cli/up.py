@@ -9,7 +9,8 @@ from types import FrameType
 
 import click
 
-from tvault.cli.invocation import VaultCommand, read_config, trusted_ca
+from tvault.cli.invocation import VaultCommand
+from tvault.cli.opening import read_config, trusted_ca
 from tvault.cli.output import say
 from tvault.cli.processes import NodeProcess
 from tvault.config import Config, read_keys

@@ -5,6 +5,7 @@ An answer that is shown tells how many values it holds, not which: so none ends 
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -112,3 +113,64 @@ class Status(msgspec.Struct, frozen=True):
     chain: list[str]
     ensemble: list[str]
     journal: Journal
+
+
+class SecretPut(msgspec.Struct, frozen=True):
+    """The version of a secret that holds the value that was put, since when it does, and whether this
+    put made it: not when the value was the same already."""
+
+    name: str
+    version: int
+    valid_from: datetime
+    created: bool
+
+
+class Secret(msgspec.Struct, frozen=True):
+    """A version of a secret: its value, and from when until when it was valid; `valid_to` is the first
+    moment when it was not any more, None while it is."""
+
+    name: str
+    value: str
+    version: int
+    valid_from: datetime
+    valid_to: datetime | None
+
+    def __repr__(self) -> str:
+        return f"Secret(name={self.name!r}, value=…, version={self.version})"
+
+
+class SecretVersion(msgspec.Struct, frozen=True):
+    """A version without its value, and the id of the master key that wraps its data key."""
+
+    version: int
+    valid_from: datetime
+    valid_to: datetime | None
+    key_id: str
+
+
+class SecretDeleted(msgspec.Struct, frozen=True):
+    """The version that was a secret's last one, and the moment from which it is not valid any more."""
+
+    name: str
+    version: int
+    valid_to: datetime
+
+
+class StoredSecret(msgspec.Struct, frozen=True):
+    """A secret that a `.env` content refers to, and the version that holds the value given there."""
+
+    name: str
+    version: int
+
+
+class EnvEncrypted(msgspec.Struct, frozen=True):
+    """A `.env` content with references in the place of values, and the secrets that it had stored.
+
+    What was not marked is in it as it was: it may still hold what is nobody else's business.
+    """
+
+    content: str
+    stored: list[StoredSecret]
+
+    def __repr__(self) -> str:
+        return f"EnvEncrypted(content=…, stored={self.stored})"

@@ -1,53 +1,20 @@
-"""Connections whose time limits hold for a whole exchange, and that tell when they had gone stale.
-
-A timeout of a socket is for one reading, so a server that sends a byte now and then could keep a call
-for ever.  Here a timeout is for all that follows until another one is set.
-"""
+"""Connections of a pool, over sockets of ours, that tell when they had gone stale."""
 
 from __future__ import annotations
 
 import socket
 import ssl
-import time
 from typing import Any
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
-CONNECT_SECONDS = 3.0
-"""How long it may take until a node takes a connection."""
-
-_AT_ONCE = 1e-6
-"""A timeout of zero would mean not to wait, and that is another error than a timeout."""
+from tvault.client.sockets import CONNECT_SECONDS, connected
 
 
 class StaleConnectionError(ConnectionResetError):
     """A connection kept from an earlier call was ended by the other side, which may be well."""
-
-
-class _UntilThen:
-    """What a timeout means to a socket."""
-
-    _end: float | None = None
-
-    def settimeout(self, seconds: float | None) -> None:
-        self._end = None if seconds is None else time.monotonic() + seconds
-        super().settimeout(seconds)  # type: ignore[misc]
-
-    def recv_into(self, *args: Any) -> int:
-        if self._end is not None:
-            super().settimeout(max(_AT_ONCE, self._end - time.monotonic()))  # type: ignore[misc]
-        received: int = super().recv_into(*args)  # type: ignore[misc]
-        return received
-
-
-class _Socket(_UntilThen, socket.socket):
-    """A socket in the clear.  Sending has one limit for all of it in any case."""
-
-
-class TlsSocket(_UntilThen, ssl.SSLSocket):
-    """A socket with TLS: the `sslsocket_class` of a context."""
 
 
 class _Reused:
@@ -101,30 +68,14 @@ POOLS = {"http": _Pool, "https": _TlsPool}
 
 
 def _connected(connection: HTTPConnection) -> socket.socket:
-    """A new socket to the first address that takes a connection.  Of the connection's timeout, what is
-    left then is for what follows."""
-    seconds = float(connection.timeout or CONNECT_SECONDS)
-    began = time.monotonic()
-    last = began + min(seconds, CONNECT_SECONDS)
+    """A new socket, by the connection's timeout, with the errors that the pools know."""
     host = connection._dns_host  # noqa: SLF001 - as in the method that this stands for
-    failure: OSError | None = None
+    seconds = float(connection.timeout or CONNECT_SECONDS)
     try:
-        places = socket.getaddrinfo(host, connection.port, 0, socket.SOCK_STREAM)
-    except (socket.gaierror, UnicodeError) as error:
-        raise NameResolutionError(host, connection, socket.gaierror(str(error))) from None
-    for family, kind, protocol, _, address in places:
-        opened = _Socket(family, kind, protocol)
-        try:
-            for option in connection.socket_options or ():
-                opened.setsockopt(*option)
-            opened.settimeout(max(_AT_ONCE, last - time.monotonic()))
-            opened.connect(address)
-            opened.settimeout(max(_AT_ONCE, began + seconds - time.monotonic()))
-        except OSError as error:
-            opened.close()
-            failure = error
-            continue
-        return opened
-    if isinstance(failure, TimeoutError):
-        raise ConnectTimeoutError(connection, "no connection in time")
-    raise NewConnectionError(connection, "no connection") from failure
+        return connected(host, connection.port, seconds, connection.socket_options or ())
+    except socket.gaierror as error:
+        raise NameResolutionError(host, connection, error) from None
+    except TimeoutError:
+        raise ConnectTimeoutError(connection, "no connection in time") from None
+    except OSError as error:
+        raise NewConnectionError(connection, "no connection") from error

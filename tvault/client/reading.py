@@ -12,8 +12,13 @@ from tvault.client.answers import (
     Detokenized,
     DetokenizedJson,
     DetokenizedRecords,
+    EnvEncrypted,
     Retokenized,
     Rotated,
+    Secret,
+    SecretDeleted,
+    SecretPut,
+    SecretVersion,
     Status,
     Tokenized,
     TokenizedJson,
@@ -47,9 +52,28 @@ class Health(msgspec.Struct):
     status: str
 
 
+class History(msgspec.Struct):
+    """All versions of a secret."""
+
+    versions: list[SecretVersion]
+
+
+class Names(msgspec.Struct):
+    """The names of secrets."""
+
+    names: list[str]
+
+
+class Expanded(msgspec.Struct):
+    """A `.env` content with values in it."""
+
+    content: str
+
+
 _SHAPES: Final[tuple[type[Any], ...]] = (
     *(Tokenized, TokenizedRecords, TokenizedJson, Detokenized, DetokenizedRecords, DetokenizedJson),
     *(Retokenized, Rotated, Status, One, Known, Epoch, Health),
+    *(Secret, SecretPut, SecretDeleted, History, Names, EnvEncrypted, Expanded),
 )
 
 # Made here, not when a thread needs one: two at once that are msgspec's first to decode a type crash

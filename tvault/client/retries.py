@@ -1,30 +1,28 @@
 """One call, asked of node after node until one answers or the time is up.
 
 Every call is safe to ask again, even when an earlier asking was carried out and only its answer was
-lost: tokens are the same whenever they are made, a rotation names the epoch it leads to, and the others
-change nothing.  So a call moves on when a node cannot be reached, breaks off, answers 503, or sends what
-no node sends.  Any other refusal is the same on every node and is raised at once.
+lost: tokens are the same whenever they are made, a rotation names the epoch it leads to, a write of
+secrets bears a key under which it is carried out once, and the others change nothing.  So a call moves
+on when a node cannot be reached, breaks off, answers 503, or sends what no node sends.  Any other
+refusal is the same on every node and is raised at once.
 """
 
 from __future__ import annotations
 
 import random
 import secrets
-import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-import requests
-import urllib3
-from urllib3.exceptions import NewConnectionError
+import msgspec
 
-from tvault.client.connections import StaleConnectionError
+from tvault.client.exchanges import Answer, Exchanger, Failure, Request
 from tvault.client.routing import Nodes
-from tvault.errors import VaultError
-from tvault.trust import UNTRUSTED, causes, distrust
+from tvault.errors import Code, VaultError
+from tvault.trust import UNTRUSTED
 from tvault.wire import JSON_TYPE, PROBLEM_TYPE, REQUEST_ID, error_from_problem
 
 T = TypeVar("T")
@@ -36,12 +34,6 @@ answers sooner, with 503 at the latest: what takes longer stands still."""
 LEAST_SECONDS = 0.001
 """No node is asked when less than that is left."""
 
-MOST_ANSWER_BYTES = 256 * 1024 * 1024
-"""The longest answer that is read: sixteen times the longest body that a node takes by default."""
-
-READ_BYTES = 1024 * 1024
-"""How much of an answer is read at a time."""
-
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 2.0
 
@@ -52,10 +44,7 @@ ask for: while a chain forms anew all of them refuse, and it is there again a mo
 
 _MOVE_ON = {502, 503, 504}
 
-_TIMEOUTS = (TimeoutError, urllib3.exceptions.TimeoutError)
-
 NO_NODE = "it does not answer as a tvault node does"
-BROKE_OFF = "the connection broke off"
 NAME_THE_CA = "name its CA with ca=, TVAULT_CA, or 'ca' in [tls] of tvault.toml"
 
 
@@ -75,57 +64,54 @@ class Patience:
         return self.given_up.wait(seconds)
 
 
-@dataclass(frozen=True)
-class Call(Generic[T]):
+class Call(msgspec.Struct, Generic[T], frozen=True):
     """A call as it goes over the wire, and how its answer is read.
 
     `read(body)` raises `ValueError` for what is no answer to this call.  A call that `is_asked_once`
-    goes to each node once at most.
+    goes to each node once at most.  `headers` are those that not every call has.
     """
 
     method: str
     path: str
-    read: Callable[[bytes], T] = field(repr=False)
-    body: bytes | None = field(default=None, repr=False)
+    read: Callable[[bytes], T]
+    body: bytes | None = None
     is_asked_once: bool = False
+    headers: Mapping[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"Call({self.method} {self.path})"
 
 
-@dataclass(frozen=True)
-class _Failure:
-    """Why a node gave no answer."""
-
-    why: str
-    is_silent: bool = False
-    is_lasting: bool = False
-
-
-@dataclass(frozen=True)
-class _Refusal:
+class _Refusal(msgspec.Struct, frozen=True):
     """A problem document."""
 
     error: VaultError
     retry_after: float
 
 
-@dataclass(frozen=True)
-class _Answer(Generic[T]):
+class _Found(msgspec.Struct, Generic[T], frozen=True):
     """What was asked for."""
 
-    document: T = field(repr=False)
+    document: T
+
+    def __repr__(self) -> str:
+        return "_Found()"
 
 
 class Caller:
     """Asks the nodes.  Safe for many threads."""
 
-    def __init__(self, nodes: Nodes, session: requests.Session, patience: Patience) -> None:
+    def __init__(
+        self, nodes: Nodes, exchanger: Exchanger, headers: Mapping[str, str], patience: Patience
+    ) -> None:
         self._nodes = nodes
-        self._session = session
+        self._exchanger = exchanger
+        self._headers = headers
         self._patience = patience
-        self._known: dict[tuple[str, str], requests.PreparedRequest] = {}
 
     def close(self) -> None:
         """End all connections."""
-        self._session.close()
+        self._exchanger.close()
 
     def ask(self, call: Call[T], deadline_s: float) -> T:
         """What the first answer 200 says.
@@ -157,15 +143,16 @@ class Caller:
                 if left <= LEAST_SECONDS or patience.given_up.is_set():
                     break
                 outcome = self._exchange(url, call, left, request_id)
-                if isinstance(outcome, _Answer):
+                if isinstance(outcome, _Found):
                     self._nodes.answered(url)
                     return outcome.document
-                self._nodes.failed(url, is_silent=isinstance(outcome, _Failure) and outcome.is_silent)
+                self._nodes.failed(url, is_silent=isinstance(outcome, Failure) and outcome.is_silent)
                 round_.note(url, outcome)
             if len(round_.lasting) == len(urls):
                 raise _no_node_there(round_.failures)
             left = end - patience.clock()
-            if left <= LEAST_SECONDS or call.is_asked_once or patience.given_up.is_set():
+            is_over = call.is_asked_once or round_.lacks_a_key or patience.given_up.is_set()
+            if left <= LEAST_SECONDS or is_over:
                 raise round_.refusal or _unreachable(round_.failures, patience, deadline_s)
             # Jitter, so that clients that were refused together do not come back together.
             jittered = pause * (0.5 + patience.dice() / 2)
@@ -177,53 +164,14 @@ class Caller:
 
     def _exchange(
         self, url: str, call: Call[T], left: float, request_id: str
-    ) -> _Answer[T] | _Refusal | _Failure:
+    ) -> _Found[T] | _Refusal | Failure:
         """One asking of one node.  Raises only the refusals that every node would give."""
-        while True:
-            try:
-                answer, body = self._send(url, call, min(ANSWER_SECONDS, left), request_id)
-                break
-            except (
-                requests.exceptions.RequestException,
-                urllib3.exceptions.HTTPError,
-                OSError,
-            ) as error:
-                failure = _failure(error)
-            if failure is not None:
-                return failure
-        return _judged(call, answer, body, request_id)
-
-    def _send(
-        self, url: str, call: Call[T], seconds: float, request_id: str
-    ) -> tuple[requests.Response, bytes | None]:
-        """The answer and its body; without one when it is longer than any answer is."""
-        request = self._prepared(call, url).copy()
-        request.headers[REQUEST_ID] = request_id
+        headers = {**self._headers, **call.headers, REQUEST_ID: request_id}
         if call.body is not None:
-            request.body = call.body
-            request.headers["Content-Length"] = str(len(call.body))
-        # The adapter itself: a session would follow the body of a redirect without end.
-        adapter = self._session.get_adapter(url)
-        limit: Any = urllib3.Timeout(total=seconds, connect=seconds)
-        answer = adapter.send(request, timeout=limit, proxies={}, stream=True)
-        pieces: list[bytes] = []
-        size = 0
-        for piece in answer.raw.stream(READ_BYTES, decode_content=False):
-            pieces.append(piece)
-            size += len(piece)
-            if size > MOST_ANSWER_BYTES:
-                answer.close()
-                return answer, None
-        return answer, b"".join(pieces)
-
-    def _prepared(self, call: Call[T], url: str) -> requests.PreparedRequest:
-        """The call without its body, ready to be sent: to prepare it costs as much as to send it."""
-        known = self._known.get((url, call.path))
-        if known is None:
-            headers = {} if call.body is None else {"Content-Type": JSON_TYPE}
-            request = requests.Request(call.method, url + call.path, headers)
-            known = self._known[url, call.path] = self._session.prepare_request(request)
-        return known
+            headers["Content-Type"] = JSON_TYPE
+        request = Request(call.method, call.path, headers, call.body)
+        answer = self._exchanger.exchange(url, request, min(ANSWER_SECONDS, left))
+        return answer if isinstance(answer, Failure) else _judged(call, answer, request_id)
 
 
 class _Round:
@@ -236,18 +184,28 @@ class _Round:
 
     def begin(self) -> None:
         self.retry_after = 0.0
-        self.is_overloaded = False
+        self.codes: set[Code] = set()
         self.lasting: set[str] = set()
 
-    def note(self, url: str, outcome: _Refusal | _Failure) -> None:
-        if isinstance(outcome, _Failure):
+    def note(self, url: str, outcome: _Refusal | Failure) -> None:
+        if isinstance(outcome, Failure):
             self.failures[url] = outcome.why
             if outcome.is_lasting:
                 self.lasting.add(url)
             return
         self.refusal = outcome.error
         self.retry_after = max(self.retry_after, outcome.retry_after)
-        self.is_overloaded |= outcome.error.code == "overloaded"
+        self.codes.add(outcome.error.code)
+
+    @property
+    def is_overloaded(self) -> bool:
+        """Whether a node was busy."""
+        return "overloaded" in self.codes
+
+    @property
+    def lacks_a_key(self) -> bool:
+        """Whether no node that spoke has the master key that is needed: to wait brings none."""
+        return self.codes == {"key_unavailable"}
 
 
 def untrusted(url: str, why: str) -> VaultError:
@@ -255,48 +213,28 @@ def untrusted(url: str, why: str) -> VaultError:
     return _no_node_there({url: why})
 
 
-def _judged(
-    call: Call[T], answer: requests.Response, body: bytes | None, request_id: str
-) -> _Answer[T] | _Refusal | _Failure:
-    status = answer.status_code
-    kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+def _judged(call: Call[T], answer: Answer, request_id: str) -> _Found[T] | _Refusal | Failure:
+    status, body = answer.status, answer.body
+    kind = (answer.headers.get("Content-Type") or "").partition(";")[0].strip().lower()
     if body is None:
-        return _Failure(f"{NO_NODE}: an answer without end", is_lasting=True)
+        return Failure(f"{NO_NODE}: an answer without end", is_lasting=True)
     if status in _MOVE_ON:
         return _Refusal(error_from_problem(status, body), _retry_after(answer))
     if status != 200 and kind == PROBLEM_TYPE:
         raise error_from_problem(status, body)
     if status != 200 or kind != JSON_TYPE:
-        return _Failure(f"{NO_NODE}: HTTP status {status}, {kind[:60] or 'no type'}", is_lasting=True)
+        return Failure(f"{NO_NODE}: HTTP status {status}, {kind[:60] or 'no type'}", is_lasting=True)
     # An answer to another request: a proxy has mixed them up.
     if answer.headers.get(REQUEST_ID) != request_id:
-        return _Failure(f"{NO_NODE}: another Request-Id", is_lasting=True)
+        return Failure(f"{NO_NODE}: another Request-Id", is_lasting=True)
     try:
-        return _Answer(call.read(body))
+        return _Found(call.read(body))
     except (ValueError, RecursionError, VaultError):
-        return _Failure(f"{NO_NODE}: another document", is_lasting=True)
+        return Failure(f"{NO_NODE}: another document", is_lasting=True)
 
 
-def _failure(error: Exception) -> _Failure | None:
-    """What went wrong; None when only a connection had gone stale, which says nothing of the node."""
-    chain = list(causes(error))
-    if any(isinstance(each, StaleConnectionError) for each in chain):
-        return None
-    distrusted = distrust(error)
-    if distrusted is not None:
-        return _Failure(distrusted, is_lasting=True)
-    if any(isinstance(each, ConnectionRefusedError) for each in chain):
-        return _Failure("connection refused")
-    if any(isinstance(each, socket.gaierror) for each in chain):
-        return _Failure("unknown host")
-    # A connection that cannot be made counts as a timeout there, whatever the reason.
-    if any(isinstance(each, _TIMEOUTS) and not isinstance(each, NewConnectionError) for each in chain):
-        return _Failure("no answer in time", is_silent=True)
-    return _Failure(BROKE_OFF)
-
-
-def _retry_after(answer: requests.Response) -> float:
-    text = answer.headers.get("Retry-After", "")
+def _retry_after(answer: Answer) -> float:
+    text = answer.headers.get("Retry-After") or ""
     return float(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0.0
 
 

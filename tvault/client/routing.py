@@ -6,9 +6,6 @@ import threading
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
-from requests.exceptions import RequestException
-from requests.models import PreparedRequest
-
 from tvault.errors import VaultError
 
 REST_SECONDS = 2.0
@@ -27,9 +24,8 @@ def checked_url(url: str) -> str:
     text = url.strip().rstrip("/")
     try:
         parts = urlsplit(text)
-        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-        PreparedRequest().prepare_url(text, None)
-    except (ValueError, RequestException):
+        good = parts.scheme in {"http", "https"} and _is_host(parts.hostname) and parts.port != 0
+    except ValueError:
         good = False
         parts = urlsplit("")
     if "@" in text:
@@ -37,6 +33,14 @@ def checked_url(url: str) -> str:
     if not good or parts.query or parts.fragment:
         raise VaultError("usage", f"{text!r} is no URL of a node, such as http://127.0.0.1:7101")
     return text
+
+
+def _is_host(host: str | None) -> bool:
+    """Whether it can be one.  Raises `ValueError` for what no name of a host can hold."""
+    if not host or not host.isprintable() or host[0] in "*." or set(host) & set(" \\%<>\"'`|^{}"):
+        return False
+    host.encode("ascii" if ":" in host else "idna")
+    return True
 
 
 def urls_in(text: str) -> list[str]:

@@ -10,7 +10,8 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 
-from tvault.client.connections import POOLS, TlsSocket
+from tvault.client.connections import POOLS
+from tvault.client.sockets import TlsSocket
 from tvault.trust import verifying
 
 _HOSTS = 16

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import os
@@ -24,10 +25,12 @@ from tvault.client.answers import (
     TokenizedRecords,
     Value,
 )
+from tvault.client.direct import Direct
+from tvault.client.exchanges import Exchanger
 from tvault.client.reading import Epoch, Health, Known, One, reader
 from tvault.client.retries import Call, Caller, Patience
 from tvault.client.routing import Nodes, urls_in
-from tvault.client.sessions import open_session
+from tvault.client.secret_calls import SecretCalls
 from tvault.errors import VaultError
 
 T = TypeVar("T")
@@ -39,7 +42,7 @@ _VALUE_TYPES: frozenset[type] = frozenset({str, int, float, bool, type(None)})
 _TOKEN_TYPES: frozenset[type] = frozenset({str, type(None)})
 
 
-class Vault:
+class Vault(SecretCalls):
     """A vault reached over HTTP through any of its nodes, as the owner of `api_key`.
 
     A call goes from node to node until one answers, for at most `deadline_s` seconds, and each method
@@ -48,7 +51,8 @@ class Vault:
     with an `https` URL must show a certificate from `ca`, a PEM file, or from a CA of the system.
 
     One object may be used by many threads; up to `connections` of them find a connection to each node
-    kept open.  A process that was forked off opens its own.
+    kept open.  With 0 each call makes its own, and little is loaded: for a process that makes one call.
+    A process that was forked off opens its own.
     """
 
     def __init__(
@@ -63,17 +67,16 @@ class Vault:
     ) -> None:
         if not api_key or not api_key.isascii() or not api_key.isprintable() or " " in api_key:
             raise VaultError("usage", "the API key is empty or holds characters that no API key has")
-        if connections < 1:
-            raise VaultError("usage", "connections is the number of connections to keep, 1 or more")
+        if connections < 0:
+            raise VaultError("usage", "connections is the number of connections to keep, 0 or more")
         self._patience = patience or Patience()
         self._deadline_s = _checked_deadline(deadline_s)
         nodes = [urls] if isinstance(urls, str) else list(urls)
 
         def open_caller() -> Caller:
             caller_nodes = Nodes(nodes, self._patience.clock)
-            session = open_session(nodes, connections, ca)
-            session.headers["Authorization"] = f"Bearer {api_key}"
-            return Caller(caller_nodes, session, self._patience)
+            headers = {"Authorization": f"Bearer {api_key}"}
+            return Caller(caller_nodes, _exchanger(nodes, connections, ca), headers, self._patience)
 
         self._open_caller: Callable[[], Caller] = open_caller
         self._callers = [open_caller()]
@@ -244,6 +247,14 @@ class Vault:
             self._callers.append(self._open_caller())
             self._process = os.getpid()
         return self._callers[-1]
+
+
+def _exchanger(urls: Sequence[str], connections: int, ca: str | Path | None) -> Exchanger:
+    if connections == 0:
+        return Direct(urls, ca)
+    # Loaded here: it takes longer than the one call of a process that keeps no connections.
+    pooled: Exchanger = importlib.import_module("tvault.client.pooled").Pooled(urls, connections, ca)
+    return pooled
 
 
 def _checked_deadline(seconds: float) -> float:

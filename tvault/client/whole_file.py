@@ -16,8 +16,8 @@ def whole_file(target: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     """A file to write, put in the place of `target` when the block ends without an exception.
 
     It grows beside `target` and is synced before it is renamed; after an exception it is removed, and
-    `target` is as it was.  An existing target keeps its mode; a new one gets `mode` less the umask.
-    A link is followed.  What is no ordinary file (a pipe, `/dev/null`) is written as it is.
+    `target` is as it was.  An existing target keeps its mode and its owner; a new one gets `mode` less
+    the umask.  A link is followed.  What is no ordinary file (a pipe, `/dev/null`) is written as it is.
     Raises `OSError`.
     """
     place = Path(os.path.realpath(target))
@@ -34,6 +34,8 @@ def whole_file(target: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, begin_mode)
     try:
         with os.fdopen(descriptor, "wb", buffering=1 << 20) as opened:
+            if existing is not None:
+                _keep_owner(opened.fileno(), existing)
             yield opened
             opened.flush()
             if existing is not None:
@@ -45,6 +47,12 @@ def whole_file(target: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
             beside.unlink()
         raise
     _sync_folder(place.parent)
+
+
+def _keep_owner(descriptor: int, existing: os.stat_result) -> None:
+    now = os.fstat(descriptor)
+    if (now.st_uid, now.st_gid) != (existing.st_uid, existing.st_gid):
+        os.fchown(descriptor, existing.st_uid, existing.st_gid)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""`tvault.toml` as frozen dataclasses, and the keys it refers to.
+"""`tvault.toml` as frozen structs, and the keys it refers to.
 
 `load` reads and judges the whole file before anything starts; `read_keys` reads the key material.
 Only the command line and the wiring of a node read the configuration.
@@ -13,6 +13,7 @@ from tvault.config.shapes import (
     KeyReference,
     KeyReferences,
     Limits,
+    MasterKeyConfig,
     NodeConfig,
     OwnerConfig,
     StoreConfig,
@@ -30,6 +31,7 @@ __all__ = [
     "KeyReferences",
     "Keys",
     "Limits",
+    "MasterKeyConfig",
     "NodeConfig",
     "OwnerConfig",
     "Section",

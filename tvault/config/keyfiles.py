@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 from tvault.config.shapes import Config, KeyReference
@@ -17,27 +18,49 @@ _MOST_DIGITS = 4096
 
 @dataclass(frozen=True)
 class Keys:
-    """The cluster's two keys, each of 32 or more bytes.  Never shown."""
+    """The cluster's keys, each of 32 or more bytes.  Never shown.
+
+    `masters` holds the master keys by id, the active one among them; `missing` says of those that
+    cannot be read why, in one line each.
+    """
 
     token: bytes
     cluster: bytes
+    masters: Mapping[str, bytes]
+    missing: Mapping[str, str]
 
     def __repr__(self) -> str:
-        return "Keys(token=…, cluster=…)"
+        return "Keys(token=…, cluster=…, masters=…)"
 
 
 def read_keys(config: Config, environ: Mapping[str, str]) -> Keys:
     """The keys of `config`, from their files or from `environ`.
 
     Raises `VaultError` (`configuration`) that names the setting and the file or variable: missing,
-    unreadable, open to other users, too short, no hex digits, or one key in both places.
+    unreadable, open to other users, too short, no hex digits, or one key in two places.  A master key
+    that is not active is then `missing`, unless it is a key that stands elsewhere, too.
     """
     token = _read_key(config.keys.token, environ)
     cluster = _read_key(config.keys.cluster, environ)
-    if token == cluster:
-        why = "[keys] token and [keys] cluster are the same key; make a second one"
-        raise VaultError("configuration", f"{config.path}: {why}")
-    return Keys(token, cluster)
+    found = {config.keys.token.setting: token, config.keys.cluster.setting: cluster}
+    masters: dict[str, bytes] = {}
+    missing: dict[str, str] = {}
+    for master in config.master_keys:
+        try:
+            masters[master.id] = found[master.key.setting] = _read_key(master.key, environ)
+        except VaultError as error:  # noqa: PERF203 - each for itself
+            if master.id == config.keys.master:
+                raise
+            missing[master.id] = error.detail
+    _refuse_same(config, found)
+    return Keys(token, cluster, masters, missing)
+
+
+def _refuse_same(config: Config, found: Mapping[str, bytes]) -> None:
+    for (one, key), (other, other_key) in combinations(found.items(), 2):
+        if key == other_key:
+            why = f"{one} and {other} are the same key; make a second one"
+            raise VaultError("configuration", f"{config.path}: {why}")
 
 
 def _read_key(reference: KeyReference, environ: Mapping[str, str]) -> bytes:

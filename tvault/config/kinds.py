@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import re
 import uuid
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+
+import msgspec
 
 from tvault.config.shapes import Address, KeyReference
 from tvault.model.fields import FieldPath, Fields, parse_path
 from tvault.model.owners import valid_api_key_hash, valid_owner_id
+from tvault.model.secret_names import KEY_ID_PATTERN
 
 NODE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_KEY_ID = re.compile(KEY_ID_PATTERN, re.ASCII)
+_KEY_ITSELF = re.compile(r"[0-9a-fA-F]{32,}|tvk_.*", re.ASCII)
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]", re.ASCII)
 _EVERY_INTERFACE = {"0.0.0.0", "::"}  # noqa: S104 - refused below, never bound
 
@@ -66,8 +70,7 @@ def _field_path(text: str) -> FieldPath:
         raise BadSetting(f"field path {text!r}: {error}", text) from error
 
 
-@dataclass(frozen=True)
-class Integer:
+class Integer(msgspec.Struct, frozen=True):
     """An integer within bounds, both included."""
 
     least: int
@@ -85,8 +88,7 @@ class Integer:
         return raw
 
 
-@dataclass(frozen=True)
-class Boolean:
+class Boolean(msgspec.Struct, frozen=True):
     """Yes or no."""
 
     expected: str = "true or false"
@@ -97,8 +99,7 @@ class Boolean:
         return raw
 
 
-@dataclass(frozen=True)
-class ClusterId:
+class ClusterId(msgspec.Struct, frozen=True):
     """A UUID in its usual text form."""
 
     expected: str = "a UUID such as '0a6f3c1e-5b7d-4e0f-9c2a-1d2e3f405162'"
@@ -114,8 +115,7 @@ class ClusterId:
         return text
 
 
-@dataclass(frozen=True)
-class FieldPaths:
+class FieldPaths(msgspec.Struct, frozen=True):
     """Paths of the fields whose values are replaced by tokens."""
 
     expected: str = "an array of field paths such as 'ssn', 'patient.mrn' or 'contacts[*].phone'"
@@ -128,8 +128,7 @@ class FieldPaths:
             raise BadSetting(str(error)) from error
 
 
-@dataclass(frozen=True)
-class KeyPlace:
+class KeyPlace(msgspec.Struct, frozen=True):
     """A key file, relative to the configuration's folder, or `env:NAME`."""
 
     expected: str = "the name of a key file, or 'env:NAME' for an environment variable"
@@ -140,13 +139,26 @@ class KeyPlace:
             if not _VARIABLE.fullmatch(text[4:]):
                 raise BadSetting("expected the name of an environment variable after 'env:'")
             return KeyReference(setting=name, variable=text[4:])
-        if not text or "\0" in text or re.fullmatch(r"[0-9a-fA-F]{32,}", text):
+        if not text or "\0" in text or _KEY_ITSELF.fullmatch(text):
             raise BadSetting(f"expected {self.expected}, never the key itself")
         return KeyReference(setting=name, file=folder / text)
 
 
-@dataclass(frozen=True)
-class NodeId:
+class MasterKeyId(msgspec.Struct, frozen=True):
+    """The name of a master key, which every secret sealed under it keeps."""
+
+    expected: str = "a name of 1 to 64 letters, digits, '_', '.' and '-', such as 'm1'"
+
+    def read(self, raw: object, name: str, folder: Path) -> str:  # noqa: ARG002
+        text = _text(raw, self.expected)
+        if _KEY_ITSELF.fullmatch(text):
+            raise BadSetting(f"expected {self.expected}, never the key itself")
+        if not _KEY_ID.fullmatch(text):
+            raise BadSetting(f"expected {self.expected}")
+        return text
+
+
+class NodeId(msgspec.Struct, frozen=True):
     """A node's name."""
 
     expected: str = "a name of 1 to 64 letters, digits, '-' and '_'"
@@ -158,8 +170,7 @@ class NodeId:
         return text
 
 
-@dataclass(frozen=True)
-class HostAndPort:
+class HostAndPort(msgspec.Struct, frozen=True):
     """`host:port`, where the node listens and where others reach it."""
 
     expected: str = "'host:port' such as '127.0.0.1:7101', with a port from 1 to 65535"
@@ -181,8 +192,7 @@ class HostAndPort:
         return Address(host.strip("[]"), int(port))
 
 
-@dataclass(frozen=True)
-class Folder:
+class Folder(msgspec.Struct, frozen=True):
     """A folder, relative to the configuration's folder."""
 
     expected: str = "the name of a folder"
@@ -194,8 +204,7 @@ class Folder:
         return folder / text
 
 
-@dataclass(frozen=True)
-class PemFile:
+class PemFile(msgspec.Struct, frozen=True):
     """A file of certificates or a private key, relative to the configuration's folder, or none."""
 
     expected: str = "the name of a PEM file, or '' for none"
@@ -207,8 +216,7 @@ class PemFile:
         return folder / text if text else None
 
 
-@dataclass(frozen=True)
-class OwnerId:
+class OwnerId(msgspec.Struct, frozen=True):
     """An owner's name."""
 
     expected: str = "a name of 1 to 128 printable characters without blanks at its ends"
@@ -220,8 +228,7 @@ class OwnerId:
         return text
 
 
-@dataclass(frozen=True)
-class KeyHashes:
+class KeyHashes(msgspec.Struct, frozen=True):
     """Hashes of API keys.  What is found is never shown: it may be a key pasted here by mistake."""
 
     expected: str = "an array of API key hashes, each 'sha256:' and 64 lower-case hex digits"

@@ -6,9 +6,10 @@ import difflib
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from tvault.config.kinds import BadSetting
 from tvault.config.outline import Outline
@@ -18,6 +19,7 @@ from tvault.config.shapes import (
     Config,
     KeyReferences,
     Limits,
+    MasterKeyConfig,
     NodeConfig,
     OwnerConfig,
     StoreConfig,
@@ -33,10 +35,14 @@ else:
 
 DEFAULT_NAME = "tvault.toml"
 MOST_NODES = 9
+MOST_MASTER_KEYS = 64
 VALUE_BYTES = 64
 """What a value adds to the message in which it is written, at most, beside itself."""
 
-MESSAGE_BYTES = 60 * 1024 * 1024
+MESSAGE_BYTES = 54 * 1024 * 1024
+"""The longest message between nodes, 64 MiB, without what the rows of a write add that is in no body: 7
+MiB for 10,000 secrets of an owner with the longest name, each with the longest id of a master key."""
+
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}", re.ASCII)
@@ -94,6 +100,7 @@ class _Loader:
             cluster_id=cluster["id"],
             fields=cluster["fields"],
             keys=KeyReferences(**keys),
+            master_keys=tuple(map(_master_key, tables["master_key"])),
             tls=tls,
             nodes=tuple(_node(table, secure=tls.is_on) for table in tables["node"]),
             owners=tuple(OwnerConfig(**table) for table in tables["owner"]),
@@ -101,6 +108,7 @@ class _Loader:
             timing=Timing(**tables["timing"][0]),
             store=StoreConfig(**tables["store"][0]),
         )
+        self._judge_master_keys(config)
         self._judge_nodes(config.nodes)
         self._judge_exposure(config)
         self._judge_owners(config.owners)
@@ -166,6 +174,19 @@ class _Loader:
             raise self._fail("tls", why, 0, "ca")
         return tls
 
+    def _judge_master_keys(self, config: Config) -> None:
+        ids = [master.id for master in config.master_keys]
+        if len(ids) > MOST_MASTER_KEYS:
+            why = f"[[master_key]] a cluster has at most {MOST_MASTER_KEYS} master keys"
+            raise self._fail("master_key", why, MOST_MASTER_KEYS)
+        self._refuse_twice("master_key", "id", [[key_id] for key_id in ids], repr)
+        if config.keys.master not in ids:
+            known = ", ".join(ids)
+            why = (
+                f"[keys] master: no [[master_key]] has the id {config.keys.master!r}; there are {known}"
+            )
+            raise self._fail("keys", why, 0, "master")
+
     def _judge_exposure(self, config: Config) -> None:
         for index, node in enumerate(config.nodes):
             for name, address in (("api", node.api), ("peer", node.peer)):
@@ -215,9 +236,10 @@ class _Loader:
 
     def _judge_sums(self, config: Config) -> None:
         limits, timing = config.limits, config.timing
-        if limits.value_bytes > limits.body_bytes:
-            why = "[limits] value_bytes: a value cannot be longer than a body (body_bytes)"
-            raise self._fail("limits", why, 0, "value_bytes")
+        for name, most in (("value_bytes", limits.value_bytes), ("secret_bytes", limits.secret_bytes)):
+            if most > limits.body_bytes:
+                why = f"[limits] {name}: a value cannot be longer than a body (body_bytes)"
+                raise self._fail("limits", why, 0, name)
         if limits.body_bytes + VALUE_BYTES * limits.values_per_request > MESSAGE_BYTES:
             why = (
                 "[limits] body_bytes: what a request writes must fit a message between nodes: "
@@ -230,16 +252,18 @@ class _Loader:
 
     def _judge_key_places(self, config: Config) -> None:
         """A copy of a node's folder must never be a copy of a key."""
+        masters = enumerate(config.master_keys)
         files = (
-            ("keys", "token", config.keys.token.file),
-            ("keys", "cluster", config.keys.cluster.file),
-            ("tls", "key", config.tls.key),
+            ("keys", 0, "token", "[keys] token", config.keys.token.file),
+            ("keys", 0, "cluster", "[keys] cluster", config.keys.cluster.file),
+            *(("master_key", at, "key", each.key.setting, each.key.file) for at, each in masters),
+            ("tls", 0, "key", "[tls] key", config.tls.key),
         )
-        for section, name, file in files:
+        for section, index, name, full_name, file in files:
             for node in config.nodes:
                 if file is not None and node.data.resolve() in file.resolve().parents:
                     why = f"a key file must not lie in the data folder of node {node.id}"
-                    raise self._fail(section, f"[{section}] {name}: {why}", 0, name)
+                    raise self._fail(section, f"{full_name}: {why}", index, name)
 
 
 def exposure(config: Config, address: Address) -> str | None:
@@ -255,6 +279,11 @@ def exposure(config: Config, address: Address) -> str | None:
 def _node(table: Mapping[str, Any], *, secure: bool) -> NodeConfig:
     ports = {name: replace(table[name], secure=secure) for name in ("api", "peer")}
     return NodeConfig(**{**table, **ports})
+
+
+def _master_key(table: Mapping[str, Any]) -> MasterKeyConfig:
+    key_id, reference = table["id"], table["key"]
+    return MasterKeyConfig(key_id, replace(reference, setting=f"[[master_key]] {key_id!r} key"))
 
 
 def _shown(name: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+
+import msgspec
 
 from tvault.config.kinds import (
     Boolean,
@@ -15,6 +16,7 @@ from tvault.config.kinds import (
     KeyHashes,
     KeyPlace,
     Kind,
+    MasterKeyId,
     NodeId,
     OwnerId,
     PemFile,
@@ -23,8 +25,7 @@ from tvault.config.kinds import (
 MIB = 1 << 20
 
 
-@dataclass(frozen=True)
-class Section:
+class Section(msgspec.Struct, frozen=True):
     """A section of the file.  A `repeated` one is written `[[name]]`, once for each thing."""
 
     name: str
@@ -38,8 +39,7 @@ class Section:
         return f"[[{self.name}]]" if self.repeated else f"[{self.name}]"
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(msgspec.Struct, frozen=True):
     """One setting.  Without a `default` it must be given; `unit` is empty where none applies."""
 
     section: str
@@ -61,6 +61,7 @@ SECTIONS = (
         "What all nodes must agree on: peers refuse a node that says otherwise.",
     ),
     Section("keys", "Where key material is read from. A key never stands in this file."),
+    Section("master_key", "One section for each key that secrets are sealed with.", repeated=True),
     Section("node", "One section for each node of the ensemble, 1 to 9 of them.", repeated=True),
     Section(
         "tls",
@@ -89,6 +90,24 @@ SETTINGS = (
         "relative to this file, or 'env:NAME'. Once it is lost, no token can ever be turned back.",
     ),
     Setting("keys", "cluster", KeyPlace(), "The secret that nodes prove to each other. Same forms."),
+    Setting(
+        "keys",
+        "master",
+        MasterKeyId(),
+        "The id of the active master key, which seals new versions of secrets. It must be readable.",
+    ),
+    Setting(
+        "master_key",
+        "id",
+        MasterKeyId(),
+        "The key's name. Every version sealed with it keeps it: never give it to another key.",
+    ),
+    Setting(
+        "master_key",
+        "key",
+        KeyPlace(),
+        "Where the key is read from. Same forms as 'token'. Without it, what it sealed is not readable.",
+    ),
     Setting("node", "id", NodeId(), "The node's name."),
     Setting("node", "api", HostAndPort(), "Where clients reach it, 'host:port'."),
     Setting("node", "peer", HostAndPort(), "Where the other nodes reach it, 'host:port'."),
@@ -143,6 +162,14 @@ SETTINGS = (
         "limits", "body_bytes", Integer(1024, 1 << 30), "Longest body of a request.", 16 * MIB, "bytes"
     ),
     Setting("limits", "value_bytes", Integer(1, 1 << 28), "Longest single value.", 64 * 1024, "bytes"),
+    Setting(
+        "limits",
+        "secret_bytes",
+        Integer(1, 1 << 28),
+        "Longest value of a secret, in UTF-8.",
+        MIB,
+        "bytes",
+    ),
     Setting(
         "limits",
         "lookups_per_request",

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from tvault.errors import VaultError
 from tvault.model.fields import Fields
 
 
-@dataclass(frozen=True)
-class Address:
+class Address(msgspec.Struct, frozen=True):
     """Where a server listens and where others reach it, over TLS if it is `secure`."""
 
     host: str
@@ -36,8 +36,7 @@ class Address:
             return self.host.lower() == "localhost"
 
 
-@dataclass(frozen=True)
-class KeyReference:
+class KeyReference(msgspec.Struct, frozen=True):
     """Where 32 or more bytes of key material come from: a file, or an environment variable.
 
     Exactly one of `file` (absolute) and `variable` is set.  `setting` is its name in the file.
@@ -48,16 +47,23 @@ class KeyReference:
     variable: str | None = None
 
 
-@dataclass(frozen=True)
-class KeyReferences:
+class KeyReferences(msgspec.Struct, frozen=True):
     """The references of section `[keys]`."""
 
     token: KeyReference
     cluster: KeyReference
+    master: str
+    """The id of the active master key."""
 
 
-@dataclass(frozen=True)
-class NodeConfig:
+class MasterKeyConfig(msgspec.Struct, frozen=True):
+    """A master key: its id, which sealed secrets keep, and where it comes from."""
+
+    id: str
+    key: KeyReference
+
+
+class NodeConfig(msgspec.Struct, frozen=True):
     """One node: its name, its two addresses and the one folder (absolute) that holds its state."""
 
     id: str
@@ -66,27 +72,25 @@ class NodeConfig:
     data: Path
 
 
-@dataclass(frozen=True)
-class OwnerConfig:
+class OwnerConfig(msgspec.Struct, frozen=True):
     """An owner and the hashes (`sha256:` and 64 hex digits) of its API keys."""
 
     id: str
     api_keys: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True):
     """What a node accepts."""
 
     values_per_request: int
     body_bytes: int
     value_bytes: int
+    secret_bytes: int
     lookups_per_request: int
     requests_at_once: int
 
 
-@dataclass(frozen=True)
-class Timing:
+class Timing(msgspec.Struct, frozen=True):
     """Intervals in milliseconds."""
 
     heartbeat_ms: int
@@ -94,15 +98,13 @@ class Timing:
     request_timeout_ms: int
 
 
-@dataclass(frozen=True)
-class StoreConfig:
+class StoreConfig(msgspec.Struct, frozen=True):
     """What a node's database may use."""
 
     cache_mib: int
 
 
-@dataclass(frozen=True)
-class Tls:
+class Tls(msgspec.Struct, frozen=True):
     """What a node shows of itself, and what its peers and the command line verify it with.
 
     `certificate` and `key` are both set or both None; without a `ca` the system's store holds.
@@ -120,14 +122,14 @@ class Tls:
         return self.certificate is not None
 
 
-@dataclass(frozen=True)
-class Config:
+class Config(msgspec.Struct, frozen=True):
     """The whole of one `tvault.toml`.  Paths in it are absolute; no key material is in it."""
 
     path: Path
     cluster_id: str
     fields: Fields
     keys: KeyReferences
+    master_keys: tuple[MasterKeyConfig, ...]
     tls: Tls
     nodes: tuple[NodeConfig, ...]
     owners: tuple[OwnerConfig, ...]

@@ -92,6 +92,12 @@ def sample() -> str:
             "id": "0a6f3c1e-5b7d-4e0f-9c2a-1d2e3f405162",
             "fields": ["ssn", "patient.mrn", "contacts[*].phone"],
         },
-        "keys": {"token": "keys/token.key", "cluster": "keys/cluster.key"},
+        "keys": {"token": "keys/token.key", "cluster": "keys/cluster.key", "master": "m1"},
     }
-    return render(single, {"node": nodes, "owner": owners}, write_defaults=True)
+    masters = [{"id": "m1", "key": "keys/master-m1.key"}]
+    repeated: dict[str, Sequence[Mapping[str, Given]]] = {
+        "master_key": masters,
+        "node": nodes,
+        "owner": owners,
+    }
+    return render(single, repeated, write_defaults=True)

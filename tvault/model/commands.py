@@ -20,6 +20,9 @@ DIGEST_BYTES = 16
 BLOCK_VALUES = 32
 """Most values in one block, so that a random read opens about 2 kB."""
 
+REQUEST_BYTES = 16
+"""Bytes of the name of a request that writes secrets, and of its fingerprint."""
+
 
 class Block(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Values of one owner and epoch, from one request, sealed together.
@@ -45,6 +48,57 @@ class EpochStart(msgspec.Struct, frozen=True, array_like=True):
     epoch: int
 
 
+class Sealed(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A secret value at rest: encrypted under a data key of its own, which is wrapped by the master key
+    `key_id` (see `model.secrets`)."""
+
+    ciphertext: bytes
+    nonce: bytes
+    wrapped_key: bytes
+    key_id: str
+
+
+class SecretVersion(msgspec.Struct, frozen=True, array_like=True):
+    """From `valid_from` on, in microseconds since 1970 (UTC), the secret has this value."""
+
+    owner: str
+    name: str
+    version: int
+    valid_from: int
+    sealed: Sealed
+
+
+class SecretEnd(msgspec.Struct, frozen=True, array_like=True):
+    """From `valid_to` on, in microseconds since 1970 (UTC), the version is no longer valid, and none is
+    until another one begins."""
+
+    owner: str
+    name: str
+    version: int
+    valid_to: int
+
+
+class Done(msgspec.Struct, frozen=True, array_like=True):
+    """What a request has come to for one secret: its version, and whether the request began or ended it
+    (else it was so already)."""
+
+    name: str
+    version: int
+    is_changed: bool
+
+
+class SecretRequest(msgspec.Struct, frozen=True, array_like=True):
+    """A request was carried out, whole: asked again, it gets the same answer.
+
+    `request` is the keyed hash of the idempotency key, `fingerprint` that of all it asks for.
+    """
+
+    owner: str
+    request: bytes
+    fingerprint: bytes
+    done: tuple[Done, ...]
+
+
 class Mint(msgspec.Struct, frozen=True, array_like=True, tag="mint"):
     """Write these blocks, all of one owner and of the epoch that the writer believes active."""
 
@@ -60,7 +114,44 @@ class Rotate(msgspec.Struct, frozen=True, array_like=True, tag="rotate"):
     to: int
 
 
-Command = Mint | Rotate
+class Put(msgspec.Struct, frozen=True, array_like=True, tag="put"):
+    """Begin the version that follows `newest`, the newest that the secret ever had (0: none), and which
+    is still valid if `is_live`."""
+
+    name: str
+    newest: int
+    is_live: bool
+    sealed: Sealed
+
+
+class Keep(msgspec.Struct, frozen=True, array_like=True, tag="keep"):
+    """Change nothing: version `newest` is the newest, still valid, and has the value asked for."""
+
+    name: str
+    newest: int
+
+
+class End(msgspec.Struct, frozen=True, array_like=True, tag="end"):
+    """End the validity of version `newest`, which is the newest and still valid."""
+
+    name: str
+    newest: int
+
+
+Change = Put | Keep | End
+
+
+class WriteSecrets(msgspec.Struct, frozen=True, array_like=True, tag="write-secrets"):
+    """Make all these changes to secrets of one owner, unless one of them is not about the secret as it
+    is, or the request was carried out before."""
+
+    owner: str
+    request: bytes
+    fingerprint: bytes
+    changes: tuple[Change, ...]
+
+
+Command = Mint | Rotate | WriteSecrets
 
 
 class Rows(msgspec.Struct, frozen=True, array_like=True):
@@ -68,6 +159,18 @@ class Rows(msgspec.Struct, frozen=True, array_like=True):
 
     epochs: tuple[EpochStart, ...] = ()
     blocks: tuple[Block, ...] = ()
+    versions: tuple[SecretVersion, ...] = ()
+    ends: tuple[SecretEnd, ...] = ()
+    requests: tuple[SecretRequest, ...] = ()
+
+    @property
+    def brings_secrets(self) -> bool:
+        """Whether there are rows about secrets: every change of one comes with its request."""
+        return bool(self.requests or self.versions or self.ends)
+
+    def __len__(self) -> int:
+        """How many rows there are in all tables."""
+        return sum(map(len, (self.epochs, self.blocks, self.versions, self.ends, self.requests)))
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -94,8 +197,8 @@ def decoded(decoder: msgspec.msgpack.Decoder[T], body: bytes) -> T:
 
 
 def encode_rows(rows: Rows) -> bytes:
-    """The body of an entry that brings `rows`."""
-    return _encoder.encode(rows)
+    """The body of an entry that brings `rows`: the tables of secrets are left out when all are empty."""
+    return _encoder.encode(rows if rows.brings_secrets else (rows.epochs, rows.blocks))
 
 
 def decode_rows(body: bytes) -> Rows:

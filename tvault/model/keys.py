@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from tvault.model.commands import DIGEST_BYTES
+from tvault.model.commands import DIGEST_BYTES, REQUEST_BYTES
 
 KEY_BYTES: Final = 32
 """Bytes of every derived key, and the fewest that a token key may have."""
@@ -28,6 +28,8 @@ _SEAL: Final = b"tvault 1 seal"
 _FINGERPRINT: Final = b"tvault 1 fingerprint"
 _DERIVE: Final = b"tvault 1 derive"
 _PERSON: Final = b"tvault token"
+_REQUEST: Final = b"tvault 1 request"
+_REQUEST_PERSON: Final = b"tvault request"
 
 
 def frame(*parts: bytes) -> bytes:
@@ -35,7 +37,8 @@ def frame(*parts: bytes) -> bytes:
     return b"".join(struct.pack(">I", len(part)) + part for part in parts)
 
 
-def _expand(secret: bytes, info: bytes, length: int = KEY_BYTES) -> bytes:
+def expand(secret: bytes, info: bytes, length: int = KEY_BYTES) -> bytes:
+    """So many bytes derived from `secret` for the purpose that `info` names (see `frame`)."""
     return HKDF(algorithm=SHA256(), length=length, salt=None, info=info).derive(secret)
 
 
@@ -46,7 +49,7 @@ def derive(secret: bytes, label: str) -> bytes:
     """
     if not secret:
         raise ValueError("a secret to derive from must not be empty")
-    return _expand(secret, frame(_DERIVE, label.encode()))
+    return expand(secret, frame(_DERIVE, label.encode()))
 
 
 class Scope:
@@ -62,9 +65,9 @@ class Scope:
         self.owner: Final = owner
         self.epoch: Final = epoch
         self.binding: Final = frame(owner.encode(), struct.pack(">Q", epoch))
-        key = _expand(token_key, frame(_DIGEST) + self.binding)
+        key = expand(token_key, frame(_DIGEST) + self.binding)
         self._state: Final = hashlib.blake2b(key=key, digest_size=DIGEST_BYTES, person=_PERSON)
-        self.aead: Final = AESGCM(_expand(token_key, frame(_SEAL) + self.binding))
+        self.aead: Final = AESGCM(expand(token_key, frame(_SEAL) + self.binding))
 
     def digests(self, canonicals: Sequence[bytes]) -> list[bytes]:
         """The 16-byte digests of canonical values, in order: keyed BLAKE2b (RFC 7693)."""
@@ -114,9 +117,19 @@ class KeyRing:
                 self._scopes.popitem(last=False)
         return scope
 
+    def request_hash(self, owner: str, *parts: bytes) -> bytes:
+        """16 bytes for what a request of `owner` asks, or for its name: keyed BLAKE2b (RFC 7693).
+
+        Other parts give another hash, and without the token key nobody can tell which give the same.
+        """
+        key = expand(self._token_key, frame(_REQUEST, owner.encode()))
+        state = hashlib.blake2b(key=key, digest_size=REQUEST_BYTES, person=_REQUEST_PERSON)
+        state.update(frame(*parts))
+        return state.digest()
+
     def fingerprint(self, purpose: str = "ring") -> str:
         """16 hex digits that differ when the token key differs and tell nothing else: safe to show."""
-        return _expand(self._token_key, frame(_FINGERPRINT, purpose.encode()), length=8).hex()
+        return expand(self._token_key, frame(_FINGERPRINT, purpose.encode()), length=8).hex()
 
     def __repr__(self) -> str:
         return "<KeyRing>"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +68,15 @@ class Places:
         return order.tolist(), zip(self.blocks, parts, strict=True)
 
 
+class NewestSecret(NamedTuple):
+    """The newest version that a secret ever had, whether it is valid still, and the entry that began or
+    ended it."""
+
+    version: int = 0
+    is_live: bool = False
+    seq: int = 0
+
+
 class Records(Protocol):
     """The rows at the end of the journal, uncommitted entries included."""
 
@@ -76,3 +85,13 @@ class Records(Protocol):
 
     def exists(self, owner: str, epoch: int, digests: bytes) -> int:
         """The highest `seq` that brought one of the digests (16 bytes each, side by side), or 0."""
+
+    def newest_secret(self, owner: str, name: str) -> NewestSecret:
+        """The state of a secret: version 0 when it never had one."""
+
+    def newest_stamp(self, owner: str) -> int:
+        """The latest moment at which a version of any secret of the owner began or ended, in
+        microseconds since 1970; 0 when none did."""
+
+    def request_seq(self, owner: str, request: bytes) -> int:
+        """The entry in which a request of the owner was carried out, or 0."""

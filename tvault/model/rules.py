@@ -7,9 +7,9 @@ at what the entry in the making holds already.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 
@@ -23,82 +23,40 @@ from tvault.model.commands import (
     Mint,
     Rotate,
     Rows,
+    WriteSecrets,
 )
 from tvault.model.records import Records
-
-
-@dataclass(frozen=True)
-class Admitted:
-    """The command's rows are in the entry in the making, whole."""
-
-
-@dataclass(frozen=True)
-class StaleEpoch:
-    """Refused: the owner's newest epoch is `newest`, which may not be committed yet (a hint)."""
-
-    newest: int
-
-
-@dataclass(frozen=True)
-class TokensExist:
-    """Refused: some of the command's tokens exist, none later than entry `seq`; or, when `in_group`,
-    some are in the entry in the making, which has no seq yet (`seq` is 0 then).
-    """
-
-    seq: int
-    in_group: bool = False
-
-
-@dataclass(frozen=True)
-class EpochRefused:
-    """Refused: the rotation does not lead to the successor of `newest`, which entry `seq` began (0:
-    the first epoch, which no entry begins); or, when `in_group`, the entry in the making, which has no
-    seq yet (`seq` is 0 then).
-    """
-
-    newest: int
-    seq: int
-    in_group: bool = False
-
-
-Flaw = Literal[
-    "unknown_owner",
-    "no_blocks",
-    "foreign_block",
-    "bad_digests",
-    "token_twice",
-    "too_many_values",
-    "too_large",
-]
-
-
-@dataclass(frozen=True)
-class Unacceptable:
-    """Refused: no correct node that knows the same owners and limits proposes this command."""
-
-    reason: Flaw
-
-
-Verdict = Admitted | StaleEpoch | TokensExist | EpochRefused | Unacceptable
+from tvault.model.secret_rules import SecretGroup
+from tvault.model.verdicts import (
+    Admitted,
+    EpochRefused,
+    Flaw,
+    StaleEpoch,
+    TokensExist,
+    Unacceptable,
+    Verdict,
+)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of one mint: bytes sealed in one block, values, and bytes of all its rows together."""
+    """Bounds of one command: bytes sealed in one block, values, and bytes of all its rows together."""
 
     sealed_bytes: int
     values: int
-    mint_bytes: int
+    command_bytes: int
 
     @staticmethod
     def for_requests(values: int, body_bytes: int, value_bytes: int) -> Limits:
-        """Bounds that hold every mint of a tokenization within these limits of requests.
+        """Bounds that hold every command of a request within these limits.
 
         A value has no more canonical bytes than a body writes it with, but for a few; its block adds
-        less than 1 KiB to it even when it stands there alone.
+        less than 1 KiB to it even when it stands there alone, and so do the rows of a secret.
         """
         return Limits(
-            sealed_bytes=sealed_bound(value_bytes), values=values, mint_bytes=body_bytes + 1024 * values
+            sealed_bytes=sealed_bound(value_bytes),
+            values=values,
+            command_bytes=body_bytes + 1024 * values,
         )
 
 
@@ -116,14 +74,21 @@ class Judge:
 
     `records` must hold what `take` gave before `admit` is called again.  A command's rows go into one
     entry whole, and a refused command leaves everything as it was.  `admit` raises what `records` does.
+    `clock` tells the time in microseconds since 1970 (UTC): it may be wrong, and it may jump.
     """
 
     def __init__(
-        self, records: Records, owners: Collection[str], limits: Limits = STANDARD_LIMITS
+        self,
+        records: Records,
+        owners: Collection[str],
+        limits: Limits = STANDARD_LIMITS,
+        *,
+        clock: Callable[[], int],
     ) -> None:
         self._records = records
         self._owners = frozenset(owners)
         self._limits = limits
+        self._clock = clock
         self._begin()
 
     def _begin(self) -> None:
@@ -131,21 +96,22 @@ class Judge:
         self._blocks: list[Block] = []
         self._newest: dict[str, int] = {}
         self._tokens: dict[tuple[str, int], set[bytes]] = {}
+        self._secrets = SecretGroup(self._records, self._clock)
         self._size_bytes = _ENTRY_BYTES
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing has been admitted since the last `take`."""
-        return not (self._epochs or self._blocks)
+        return not (self._epochs or self._blocks) and self._secrets.is_empty
 
     @property
     def size_bytes(self) -> int:
         """No less than the encoded size of the rows gathered, and not much more."""
-        return self._size_bytes
+        return self._size_bytes + self._secrets.size_bytes
 
     def take(self) -> Rows:
         """The rows gathered, in the order of judging.  The next entry begins empty."""
-        rows = Rows(epochs=tuple(self._epochs), blocks=tuple(self._blocks))
+        rows = Rows(tuple(self._epochs), tuple(self._blocks), *self._secrets.rows())
         self._begin()
         return rows
 
@@ -155,6 +121,8 @@ class Judge:
             return Unacceptable("unknown_owner")
         if isinstance(command, Rotate):
             return self._admit_rotation(command)
+        if isinstance(command, WriteSecrets):
+            return self._secrets.admit(command, self._limits.command_bytes)
         return self._admit_mint(command)
 
     def _admit_rotation(self, command: Rotate) -> Verdict:
@@ -202,7 +170,7 @@ class Judge:
                 return "too_large"
         if sum(map(len, command.blocks)) > self._limits.values:
             return "too_many_values"
-        return "too_large" if _size_bytes(command) > self._limits.mint_bytes else None
+        return "too_large" if _size_bytes(command) > self._limits.command_bytes else None
 
 
 def _size_bytes(command: Mint) -> int:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from tvault.engine import (
     EpochRefused,
     Health,
+    Overtaken,
     StaleEpoch,
     TokensExist,
     Written,
@@ -16,8 +17,9 @@ from tvault.engine import (
     unknown_outcome,
 )
 from tvault.errors import VaultError
-from tvault.model.commands import Command, Mint, Rotate
+from tvault.model.commands import Command, Mint, Rotate, WriteSecrets
 from tvault.model.records import Places, refuse_long_look
+from tvault.model.secret_looks import FoundHistory, FoundNames, FoundSecrets, Wanted
 from tvault.ordering import Declined, Verdict
 from tvault.replication.account import Condition
 from tvault.replication.state import State
@@ -37,6 +39,14 @@ BEHIND_SECONDS = 1.0
 and another node is to be asked."""
 
 T = TypeVar("T")
+L = TypeVar("L", "_Epoch", FoundSecrets, FoundHistory, FoundNames)
+
+
+class _Epoch(NamedTuple):
+    """An owner's newest epoch, and the entry that began it."""
+
+    epoch: int
+    seq: int
 
 
 class Desk(Protocol):
@@ -107,6 +117,58 @@ class ChainEngine:
             return verdict
         raise _out_of_place(verdict)
 
+    def write_secrets(self, command: WriteSecrets, deadline: float) -> Written | Overtaken:
+        # Sent twice it is carried out once: the second time its request is known.
+        verdict, _ = self._submit(command, deadline, is_repeatable=True)
+        if isinstance(verdict, Written | Overtaken):
+            return verdict
+        raise _out_of_place(verdict)
+
+    def peek_secrets(
+        self,
+        owner: str,
+        wanted: Sequence[Wanted],
+        request: bytes | None,
+        deadline: float,  # noqa: ARG002 - it does not wait
+    ) -> FoundSecrets:
+        return self._read(lambda: self._store.secrets(owner, wanted, request))
+
+    def read_secrets(
+        self, owner: str, wanted: Sequence[Wanted], request: bytes | None, deadline: float
+    ) -> FoundSecrets:
+        # Of the newest version no look knows whether it is so still.
+        may_settle = request is None and all(each.is_numbered_or_dated for each in wanted)
+
+        def is_final(found: FoundSecrets) -> bool:
+            return may_settle and found.has_ended
+
+        return self._look(lambda: self._store.secrets(owner, wanted, request), deadline, is_final)
+
+    def read_history(self, owner: str, name: str, deadline: float) -> FoundHistory:
+        return self._look(lambda: self._store.history(owner, name), deadline)
+
+    def read_names(self, owner: str, deadline: float) -> FoundNames:
+        return self._look(lambda: self._store.names(owner), deadline)
+
+    def _look(
+        self, look: Callable[[], L], deadline: float, is_final: Callable[[L], bool] | None = None
+    ) -> L:
+        """What a look finds, all of it committed; confirmed, unless no later entry can change it."""
+        began = self._clock()
+        vantage = self.vantage()
+        while True:
+            committed = self._node.committed
+            found = self._read(look)
+            if found.seq > committed:
+                self._wait_a_little(found.seq, began, deadline)
+                continue
+            if is_final is not None and is_final(found):
+                return found
+            again = self.confirm(vantage, deadline)
+            if again is None:
+                return found
+            vantage = again
+
     def look_up(self, owner: str, epoch: int, digests: bytes, deadline: float) -> Places:
         began = self._clock()
         while True:
@@ -142,18 +204,7 @@ class ChainEngine:
         return self._store.newest_epoch(owner)[0]
 
     def read_epoch(self, owner: str, deadline: float) -> int:
-        began = self._clock()
-        vantage = self.vantage()
-        while True:
-            committed = self._node.committed
-            epoch, seq = self._store.newest_epoch(owner)
-            if seq > committed:
-                self._wait_a_little(seq, began, deadline)
-                continue
-            again = self.confirm(vantage, deadline)
-            if again is None:
-                return epoch
-            vantage = again
+        return self._look(lambda: _Epoch(*self._store.newest_epoch(owner)), deadline).epoch
 
     def vantage(self) -> int:
         """From where this node looks now: to be taken before a look, and given to `confirm` after it."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from tvault.engine import Engine
 from tvault.errors import VaultError
-from tvault.model.commands import Mint, Rotate
+from tvault.model.commands import Mint, Rotate, WriteSecrets
 from tvault.model.records import LookTooLong
 from tvault.server.engine_wire import (
     MSGPACK_TYPE,
@@ -16,11 +16,15 @@ from tvault.server.engine_wire import (
     Ask,
     AskEpoch,
     AskFind,
+    AskHistory,
     AskLookUp,
+    AskNames,
+    AskSecrets,
     AskWaitFor,
     FoundPlaces,
     Question,
     Reply,
+    SecretQuestion,
     Terms,
     TooLong,
     Waited,
@@ -122,6 +126,21 @@ class EngineApi:
             case AskWaitFor(seq):
                 engine.wait_for(seq, deadline)
                 return Waited()
+            case _:
+                return self._asked_of_secrets(question, deadline)
+
+    def _asked_of_secrets(self, question: SecretQuestion, deadline: float) -> Reply:
+        engine = self._engine
+        match question:
+            case WriteSecrets():
+                return engine.write_secrets(question, deadline)
+            case AskSecrets(owner, wanted, request, is_glance):
+                look = engine.peek_secrets if is_glance else engine.read_secrets
+                return look(owner, wanted, request, deadline)
+            case AskHistory(owner, name):
+                return engine.read_history(owner, name, deadline)
+            case AskNames(owner):
+                return engine.read_names(owner, deadline)
 
 
 def _body_of(environ: Environ) -> bytes:

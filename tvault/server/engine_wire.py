@@ -12,13 +12,15 @@ from typing import Annotated
 import msgspec
 import numpy as np
 
-from tvault.engine import EpochRefused, Health, StaleEpoch, TokensExist, Written
+from tvault.engine import EpochRefused, Health, Overtaken, StaleEpoch, TokensExist, Written
 from tvault.errors import VaultError
-from tvault.model.commands import DIGEST_BYTES, Block, Mint, Rotate, decoded
+from tvault.model.commands import DIGEST_BYTES, Block, Mint, Rotate, WriteSecrets, decoded
 from tvault.model.records import Places
+from tvault.model.secret_looks import FoundHistory, FoundNames, FoundSecrets, Wanted
 from tvault.model.tokens import MAX_EPOCH
+from tvault.server.hello import Fingerprints, KeyId, other_master_key
 
-FORMAT = 1
+FORMAT = 2
 """Version of this exchange."""
 
 TERMS_HEADER = "Tvault-Gateway"
@@ -30,12 +32,13 @@ Epoch = Annotated[int, msgspec.Meta(ge=1, le=MAX_EPOCH)]
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
-    """What a gateway must have in common with the nodes: `keys` is the fingerprint of the token key,
-    `fields` a digest of the configured paths."""
+    """What a gateway must have in common with the nodes: see `hello.Hello`."""
 
     cluster: str
     fields: str
     keys: str
+    master: KeyId
+    masters: Fingerprints
     format: int = FORMAT
 
     def refusal(self, other: Terms) -> str | None:
@@ -45,10 +48,12 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
             ("cluster", self.cluster, other.cluster),
             ("field list", self.fields, other.fields),
             ("token key", self.keys, other.keys),
+            ("active master key", self.master, other.master),
         ):
             if mine != theirs:
                 return f"has another {name}"
-        return None
+        key_id = other_master_key(self.masters, other.masters)
+        return None if key_id is None else f"has another key under the master key id {key_id!r}"
 
 
 class AskLookUp(msgspec.Struct, frozen=True, array_like=True, tag="look-up"):
@@ -78,7 +83,30 @@ class AskWaitFor(msgspec.Struct, frozen=True, array_like=True, tag="wait-for"):
     seq: int
 
 
-Question = Mint | Rotate | AskLookUp | AskFind | AskEpoch | AskWaitFor
+class AskSecrets(msgspec.Struct, frozen=True, array_like=True, tag="secrets"):
+    """`Engine.read_secrets`, or `Engine.peek_secrets` if it `is_glance`."""
+
+    owner: str
+    wanted: tuple[Wanted, ...]
+    request: bytes | None
+    is_glance: bool
+
+
+class AskHistory(msgspec.Struct, frozen=True, array_like=True, tag="history"):
+    """`Engine.read_history`."""
+
+    owner: str
+    name: str
+
+
+class AskNames(msgspec.Struct, frozen=True, array_like=True, tag="names"):
+    """`Engine.read_names`."""
+
+    owner: str
+
+
+SecretQuestion = WriteSecrets | AskSecrets | AskHistory | AskNames
+Question = Mint | Rotate | AskLookUp | AskFind | AskEpoch | AskWaitFor | SecretQuestion
 
 
 class Ask(msgspec.Struct, frozen=True, array_like=True):
@@ -117,7 +145,20 @@ class Waited(msgspec.Struct, frozen=True, array_like=True, tag="waited"):
     """The wait is over."""
 
 
-Reply = Written | StaleEpoch | TokensExist | EpochRefused | FoundPlaces | TooLong | ActiveEpoch | Waited
+Reply = (
+    Written
+    | StaleEpoch
+    | TokensExist
+    | EpochRefused
+    | Overtaken
+    | FoundPlaces
+    | FoundSecrets
+    | FoundHistory
+    | FoundNames
+    | TooLong
+    | ActiveEpoch
+    | Waited
+)
 
 _encoder = msgspec.msgpack.Encoder()
 _asks = msgspec.msgpack.Decoder(Ask)
@@ -203,7 +244,7 @@ def misfit(question: Question, reply: Reply) -> bool:
     """Whether a reply is none to the question, or holds what cannot be so."""
     match question, reply:
         case _, TooLong():
-            return not isinstance(question, AskLookUp | AskFind)
+            return not isinstance(question, AskLookUp | AskFind | AskSecrets)
         case AskLookUp(), FoundPlaces(places):
             return not _fits((question.digests,), places)
         case AskFind(), FoundPlaces(places):
@@ -214,10 +255,32 @@ def misfit(question: Question, reply: Reply) -> bool:
             | (AskEpoch(), ActiveEpoch(newest))
         ):
             return not 1 <= newest <= MAX_EPOCH
-        case (Mint() | Rotate(), Written()) | (Mint(), TokensExist()) | (AskWaitFor(), Waited()):
+        case AskSecrets(), FoundSecrets():
+            return not _answers(question, reply)
+        case AskHistory(), FoundHistory(versions):
+            return [mark.version for mark in versions] != list(range(1, len(versions) + 1))
+        case (
+            (Mint() | Rotate() | WriteSecrets(), Written())
+            | (Mint(), TokensExist())
+            | (WriteSecrets(), Overtaken())
+            | (AskNames(), FoundNames())
+            | (AskWaitFor(), Waited())
+        ):
             return False
         case _:
             return True
+
+
+def _answers(question: AskSecrets, found: FoundSecrets) -> bool:
+    """Whether there are as many versions as were wanted, each the one that was, and no other request."""
+    return (
+        len(found.versions) == len(question.wanted)
+        and all(
+            version is None or wanted.version in {None, version.version}
+            for wanted, version in zip(question.wanted, found.versions, strict=True)
+        )
+        and (found.request is None or found.request.request == question.request)
+    )
 
 
 def _fits(asked: Sequence[bytes], found: Sequence[PackedPlaces]) -> bool:

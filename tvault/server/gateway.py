@@ -1,6 +1,6 @@
 """The API apart from the vault: a gateway keeps nothing, and has its writes ordered by the nodes.
 
-It computes tokens and ciphertext itself, so it needs the token key as a node does.
+It computes tokens and ciphertext itself, so it needs the token key and the master keys as a node does.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ from tvault.errors import VaultError
 from tvault.model.blocks import NONCE_BYTES
 from tvault.model.keys import KeyRing, derive
 from tvault.model.owners import OwnerTable
+from tvault.model.secrets import MasterKeys
 from tvault.server.client_api import ClientApi
 from tvault.server.framing import Server
 from tvault.server.lifetime import Lifetime, Word
 from tvault.server.lines import Broken, Lines, NotSent
 from tvault.server.links import Peer
+from tvault.server.master_keys import warn_of_missing
 from tvault.server.remote_engine import RemoteEngine
 from tvault.server.wiring import (
     begin_process,
@@ -62,14 +64,16 @@ class Gateway:
         warn_of_exposure(config, address)
         keys = read_keys(config, os.environ)
         ring = KeyRing(keys.token)
+        masters = MasterKeys(config.keys.master, keys.masters, os.urandom)
+        warn_of_missing(keys.missing, _record)
         self._tell = tell
         self._lines = Lines(
             [Peer(node.id, node.peer.url) for node in config.nodes],
-            terms_of(config, ring),
+            terms_of(config, ring, masters),
             derive(keys.cluster, "peer").hex(),
             trusted_by(config),
         )
-        self._server = self._opened(config, address, ring)
+        self._server = self._opened(config, address, ring, masters)
         self._address = address
 
     def start(self) -> None:
@@ -90,15 +94,17 @@ class Gateway:
         self._server.stop()
         self._lines.close()
 
-    def _opened(self, config: Config, address: Address, ring: KeyRing) -> Server:
+    def _opened(self, config: Config, address: Address, ring: KeyRing, masters: MasterKeys) -> Server:
         api = ClientApi(
             engine=RemoteEngine(self._lines),
             keys=ring,
+            masters=masters,
             fields=config.fields,
             owners=OwnerTable({owner.id: owner.api_keys for owner in config.owners}),
             limits=limits_of(config),
             status=self._status,
             nonce=partial(os.urandom, NONCE_BYTES),
+            random=os.urandom,
             clock=time.monotonic,
             record=_record,
             request_seconds=config.timing.request_timeout_ms / 1000,

@@ -10,6 +10,7 @@ from typing import TypeVar
 from tvault.engine import (
     EpochRefused,
     Health,
+    Overtaken,
     StaleEpoch,
     TokensExist,
     Written,
@@ -17,13 +18,17 @@ from tvault.engine import (
     unknown_outcome,
 )
 from tvault.errors import Code, VaultError
-from tvault.model.commands import Mint, Rotate
+from tvault.model.commands import Mint, Rotate, WriteSecrets
 from tvault.model.records import LookTooLong, Places
+from tvault.model.secret_looks import FoundHistory, FoundNames, FoundSecrets, Wanted
 from tvault.server.engine_wire import (
     ActiveEpoch,
     AskEpoch,
     AskFind,
+    AskHistory,
     AskLookUp,
+    AskNames,
+    AskSecrets,
     AskWaitFor,
     FoundPlaces,
     Question,
@@ -76,6 +81,29 @@ class RemoteEngine:
     def find(self, owner: str, asked: Sequence[tuple[int, bytes]], deadline: float) -> list[Places]:
         return self._look(AskFind(owner, tuple(asked)), deadline)
 
+    def write_secrets(self, command: WriteSecrets, deadline: float) -> Written | Overtaken:
+        # Sent twice it is carried out once: the second time its request is known.
+        reply, _ = self._ask(command, deadline, is_write=True)
+        if isinstance(reply, Written | Overtaken):
+            return reply
+        raise _out_of_place(reply)
+
+    def peek_secrets(
+        self, owner: str, wanted: Sequence[Wanted], request: bytes | None, deadline: float
+    ) -> FoundSecrets:
+        return self._look_at(AskSecrets(owner, tuple(wanted), request, is_glance=True), deadline)
+
+    def read_secrets(
+        self, owner: str, wanted: Sequence[Wanted], request: bytes | None, deadline: float
+    ) -> FoundSecrets:
+        return self._look_at(AskSecrets(owner, tuple(wanted), request, is_glance=False), deadline)
+
+    def read_history(self, owner: str, name: str, deadline: float) -> FoundHistory:
+        return self._read(AskHistory(owner, name), deadline, FoundHistory)
+
+    def read_names(self, owner: str, deadline: float) -> FoundNames:
+        return self._read(AskNames(owner), deadline, FoundNames)
+
     def hint_epoch(self, owner: str) -> int:
         return self._hints.get(owner, 1)
 
@@ -102,6 +130,14 @@ class RemoteEngine:
             raise LookTooLong
         if isinstance(reply, FoundPlaces):
             return [unpacked(packed) for packed in reply.places]
+        raise _out_of_place(reply)
+
+    def _look_at(self, question: AskSecrets, deadline: float) -> FoundSecrets:
+        reply, _ = self._ask(question, deadline)
+        if isinstance(reply, TooLong):
+            raise LookTooLong
+        if isinstance(reply, FoundSecrets):
+            return reply
         raise _out_of_place(reply)
 
     def _read(self, question: Question, deadline: float, kind: type[R]) -> R:

@@ -6,17 +6,20 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from tvault.config import Config, read_keys
 from tvault.events import EventLog
 from tvault.model.blocks import NONCE_BYTES
+from tvault.model.commands import SecretVersion
 from tvault.model.keys import KeyRing, derive
 from tvault.model.owners import OwnerTable
 from tvault.model.rules import Judge
 from tvault.model.rules import Limits as MintLimits
+from tvault.model.secrets import MasterKeys
 from tvault.replication.ready import Timing
 from tvault.replication.recovery import Identity
 from tvault.server.chain_engine import ChainEngine
@@ -28,6 +31,7 @@ from tvault.server.health import health_of, trouble_of
 from tvault.server.hello import Hello, digest_of_names
 from tvault.server.lifetime import Lifetime
 from tvault.server.links import Link, Peer, PeerLinks
+from tvault.server.master_keys import tried, warn_of_missing
 from tvault.server.node import Node, Told
 from tvault.server.peer_api import STREAMS_A_PEER, PeerApi
 from tvault.server.turns import Turns
@@ -42,6 +46,7 @@ from tvault.server.wiring import (
     warn_of_exposure,
 )
 from tvault.store.checking import JournalCheck
+from tvault.store.failures import JournalDamaged
 
 WAITING_QUESTIONS = 16
 """Questions of gateways that wait for their turn on a node, at most."""
@@ -61,6 +66,8 @@ class RunningNode:
         self._tell = tell
         keys = read_keys(config, os.environ)
         self._ring = KeyRing(keys.token)
+        self._masters = MasterKeys(config.keys.master, keys.masters, os.urandom)
+        self._missing = keys.missing
         self._credential = derive(keys.cluster, "peer").hex()
         self._shown, self._trusted = shown_by(config), trusted_by(config)
         self._folder = DataFolder(self._me.data)
@@ -124,6 +131,7 @@ class RunningNode:
         opened = self._folder.open(identity, config.store.cache_mib)
         self._undo += (opened.promise_file.close, opened.store.close)
         self._note_recovery(opened)
+        self._try_masters(opened)
         owners = {owner.id: owner.api_keys for owner in config.owners}
         timing = Timing(config.timing.heartbeat_ms, config.timing.suspect_ms)
         limits = config.limits
@@ -132,7 +140,7 @@ class RunningNode:
             body_bytes=limits.body_bytes,
             value_bytes=limits.value_bytes,
         )
-        judge = Judge(opened.store, owners, mint_limits)
+        judge = Judge(opened.store, owners, mint_limits, clock=_wall_clock)
         self._store = opened.store
         self._node = Node(opened, timing, judge, self._events, self._tell)
         self._engine = ChainEngine(self._node, self._store)
@@ -144,11 +152,13 @@ class RunningNode:
         api = ClientApi(
             engine=self._engine,
             keys=self._ring,
+            masters=self._masters,
             fields=config.fields,
             owners=owners,
             limits=limits_of(config),
             status=self._status,
             nonce=partial(os.urandom, NONCE_BYTES),
+            random=os.urandom,
             clock=time.monotonic,
             record=self._events.record,
             request_seconds=config.timing.request_timeout_ms / 1000,
@@ -164,6 +174,8 @@ class RunningNode:
             fields=digest_of_names(str(path) for path in config.fields.paths),
             owners=digest_of_names(owner.id for owner in config.owners),
             keys=self._ring.fingerprint(),
+            master=self._masters.active,
+            masters=self._masters.fingerprints(),
             node=self._me.id,
             incarnation=opened.promise.incarnation,
             boot=opened.promise.boot,
@@ -179,7 +191,7 @@ class RunningNode:
             differs=self._note_other_owners,
             more=EngineApi(
                 self._engine,
-                terms_of(config, self._ring),
+                terms_of(config, self._ring, self._masters),
                 Turns(config.limits.requests_at_once, WAITING_QUESTIONS),
                 status=self._peer_status,
                 request_seconds=config.timing.request_timeout_ms / 1000,
@@ -272,9 +284,22 @@ class RunningNode:
             boot=promise.boot,
         )
 
+    def _try_masters(self, opened: Opened) -> None:
+        """Leave out, and tell of, the master keys that do not open what this node holds."""
+        samples: Sequence[SecretVersion] = ()
+        with suppress(JournalDamaged):  # that is found again, and repaired, once the node runs
+            samples = opened.store.sample_secrets()
+        self._masters, wrong = tried(self._masters, samples)
+        warn_of_missing({**wrong, **self._missing}, self._events.record)
+
     def _note_refusal(self, why: str) -> None:
         _log.warning("%s", why)
         self._events.record("peer-refused", why=why)
+
+
+def _wall_clock() -> int:
+    """The time in microseconds since 1970 (UTC), as this machine has it."""
+    return time.time_ns() // 1000
 
 
 def run_node(config: Config, node_id: str) -> int:

@@ -7,9 +7,10 @@ refusals, and nothing of an unexpected failure but its class and line, which go 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 from uuid import uuid4
@@ -21,6 +22,9 @@ from tvault.server.framing import HANG_UP, STREAM, FramingError, describe_failur
 from tvault.server.intake import Intake, places_of
 from tvault.server.turns import Turns
 from tvault.wire import (
+    IDEMPOTENCY_KEY,
+    IF_MATCH,
+    IF_NONE_MATCH,
     JSON_TYPE,
     PROBLEM_TYPE,
     REQUEST_ID,
@@ -38,8 +42,13 @@ _SPARED: Final = 8
 
 _BODY_READ: Final = "tvault.body_read"
 _ID: Final = "tvault.request_id"
-_NOWHERE: Final = "/?"
-"""A path that no route can have."""
+_ODD: Final = re.compile(r"[^!-~]")
+"""What no path has, nor a name in it: bottle would drop bytes that are not UTF-8."""
+
+_HANDED_ON: Final = {
+    f"HTTP_{name.upper().replace('-', '_')}": name for name in (IDEMPOTENCY_KEY, IF_MATCH, IF_NONE_MATCH)
+}
+"""The headers that handlers see, by their names in the environment."""
 
 _log = logging.getLogger("tvault.server")
 
@@ -47,12 +56,16 @@ _log = logging.getLogger("tvault.server")
 @dataclass(frozen=True)
 class Call:
     """One request as its handler sees it.  `owner` is empty on a route that needs no key, `body` on a
-    route that takes none.
+    route that takes none.  `parameters` are the named parts of the path, `query` is the text behind it,
+    and of the `headers` there are those of conditions and retries.
     """
 
     owner: str
     request_id: str
     body: bytes = b""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    query: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"<Call {self.request_id}>"
@@ -69,8 +82,9 @@ class Answer:
 
 @dataclass(frozen=True)
 class Route:
-    """A call of the API.  `has_key`: only with an API key.  `is_counted`: takes one of the places of
-    requests that are worked on at once, and waits a moment for one.
+    """A call of the API.  In the path, `<name>` stands for a parameter without slashes.  `has_key`: only
+    with an API key.  `is_counted`: takes one of the places of requests that are worked on at once, and
+    waits a moment for one.
     """
 
     method: str
@@ -116,8 +130,7 @@ class Web:
         sent: str | None = environ.get("HTTP_REQUEST_ID")
         request_id = sent if sent is not None and sane_request_id(sent) else uuid4().hex
         environ[_ID] = request_id
-        if not environ["PATH_INFO"].isascii():
-            environ["PATH_INFO"] = _NOWHERE  # bottle would drop bytes that are not UTF-8
+        environ["PATH_INFO"] = _ODD.sub("?", environ["PATH_INFO"])
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
             common = [(REQUEST_ID, request_id), ("Cache-Control", "no-store")]
@@ -138,20 +151,25 @@ class Web:
             body = [] if environ.get("REQUEST_METHOD") == "HEAD" else [refusal.body]
         return body
 
-    def _run(self, route: Route) -> Any:
+    def _run(self, route: Route, **parameters: str) -> Any:
         environ: Environ = bottle.request.environ
         try:
-            answer = self._answer(route, environ)
+            answer = self._answer(route, environ, parameters)
         except VaultError as error:
             answer = refused(error)
         return _as_response(answer)
 
-    def _answer(self, route: Route, environ: Environ) -> Answer:
-        request_id: str = environ[_ID]
+    def _answer(self, route: Route, environ: Environ, parameters: Mapping[str, str]) -> Answer:
         owner = self._owner_of(environ.get("HTTP_AUTHORIZATION")) if route.has_key else ""
+        headers = {name: environ[key] for key, name in _HANDED_ON.items() if key in environ}
+
+        def call(body: bytes) -> Call:
+            query = environ.get("QUERY_STRING", "")
+            return Call(owner, environ[_ID], body, parameters, query, headers)
+
         if not route.has_body:
             with self._turns.one(owner) if route.is_counted else nullcontext():
-                return route.handler(Call(owner, request_id))
+                return route.handler(call(b""))
         _check_json_type(environ)
         limit = self._limits.body_bytes
         with self._intake.body(
@@ -163,7 +181,7 @@ class Web:
         ) as body:
             places = places_of(body, limit)
             with self._turns.one(owner, places) if route.is_counted else nullcontext():
-                return route.handler(Call(owner, request_id, body))
+                return route.handler(call(body))
 
 
 def json_answer(document: object, status: int = 200) -> Answer:
@@ -267,5 +285,5 @@ def _refuse_route(error: Any) -> Any:
     return response
 
 
-def _tell_methods(methods: list[str]) -> Any:
+def _tell_methods(methods: list[str], **_: str) -> Any:
     return bottle.HTTPResponse(status=204, headers=[("Allow", ", ".join(methods))])

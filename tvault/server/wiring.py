@@ -11,6 +11,7 @@ from typing import Any
 
 from tvault.config import Address, Config, judge_private
 from tvault.model.keys import KeyRing
+from tvault.model.secrets import MasterKeys
 from tvault.server.allocator import keep_memory_small
 from tvault.server.engine_wire import Terms
 from tvault.server.framing import Server, make_server
@@ -34,7 +35,8 @@ def begin_process() -> None:
     """What a process that serves does first: how threads take turns, memory is kept, logs written."""
     sys.setswitchinterval(SWITCH_SECONDS)
     keep_memory_small()
-    faulthandler.enable()  # a mapped file that cannot be read ends the process: where, at least
+    # A mapped file that cannot be read ends the process: where, at least, of more threads than it shows.
+    faulthandler.enable(all_threads=False)
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
     )
@@ -47,6 +49,7 @@ def limits_of(config: Config) -> Limits:
         values_per_request=limits.values_per_request,
         body_bytes=limits.body_bytes,
         value_bytes=limits.value_bytes,
+        secret_bytes=limits.secret_bytes,
         lookups_per_request=limits.lookups_per_request,
         requests_at_once=limits.requests_at_once,
     )
@@ -77,12 +80,14 @@ def warn_of_exposure(config: Config, *addresses: Address) -> None:
         _log.warning("no TLS on %s, %s", " and ".join(exposed), why)
 
 
-def terms_of(config: Config, ring: KeyRing) -> Terms:
+def terms_of(config: Config, ring: KeyRing, masters: MasterKeys) -> Terms:
     """What gateways and nodes must have in common."""
     return Terms(
         cluster=config.cluster_id,
         fields=digest_of_names(str(path) for path in config.fields.paths),
         keys=ring.fingerprint(),
+        master=masters.active,
+        masters=masters.fingerprints(),
     )
 
 

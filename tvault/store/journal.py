@@ -9,9 +9,7 @@ import msgspec
 from tvault.model.commands import DIGEST_BYTES, Block, EpochStart, Rows, decode_rows, encode_rows
 from tvault.replication.entry import Entry, Kind, Position, chain_digest
 from tvault.store.ports import StoreViolation
-
-LARGEST_INTEGER = 2**63 - 1
-"""SQLite's integers are signed and have 64 bits."""
+from tvault.store.secret_rows import LARGEST_INTEGER, have_storable_secrets
 
 LARGEST_BLOCK = 2**16
 """The token index has 16 bits for a value's place in its block."""
@@ -73,7 +71,11 @@ def _rows_of(entry: Entry) -> Rows:
         raise StoreViolation(f"the body of entry {entry.seq} holds no rows") from None
     if body_of(entry.kind, rows) != entry.body:
         raise StoreViolation(f"the body of entry {entry.seq} cannot be rebuilt from its rows")
-    if not all(map(_is_storable_block, rows.blocks)) or not all(map(_is_storable_epoch, rows.epochs)):
+    if not (
+        all(map(_is_storable_block, rows.blocks))
+        and all(map(_is_storable_epoch, rows.epochs))
+        and have_storable_secrets(rows)
+    ):
         raise StoreViolation(f"a row of entry {entry.seq} has a shape that no store keeps")
     return rows
 

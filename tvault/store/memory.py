@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from tvault.model.commands import DIGEST_BYTES, Block, Rows
-from tvault.model.records import Places, refuse_long_look
+from tvault.model.commands import DIGEST_BYTES, Block, Rows, SecretVersion
+from tvault.model.records import NewestSecret, Places, refuse_long_look
+from tvault.model.secret_looks import FoundHistory, FoundNames, FoundSecrets, Wanted
 from tvault.replication.entry import ORIGIN, Entry, Position
 from tvault.store.journal import (
     advance_commit,
@@ -17,6 +18,8 @@ from tvault.store.journal import (
     rows_that_follow,
 )
 from tvault.store.ports import Checked, StoreViolation
+from tvault.store.secret_memory import SecretMemory
+from tvault.store.secret_rows import refuse_wrong_secrets
 
 _Scope = tuple[str, int]
 _Spot = tuple[int, Block, int]  # the entry that brought the token, its block, its place there
@@ -35,6 +38,7 @@ class MemoryStore:
         self._rows: list[Rows] = []
         self._tokens: dict[_Scope, dict[bytes, _Spot]] = {}
         self._epochs: dict[str, list[tuple[int, int]]] = {}
+        self._secrets = SecretMemory()
         self._hint = 0
         self._settled = 0
         self._blocks = 0
@@ -65,6 +69,7 @@ class MemoryStore:
             keep = keep_after_cut(cut_after, len(self._entries), floor)
             brought = rows_that_follow(self._position(keep), entries)
             self._refuse_repeats(keep, brought)
+            refuse_wrong_secrets(self._secrets.kept(keep), entries, brought)
             while len(self._entries) > keep:
                 self._drop_last()
             for entry, rows in zip(entries, brought, strict=True):
@@ -122,6 +127,34 @@ class MemoryStore:
                 return 0
             return max((known[digest][0] for digest in _split(digests) if digest in known), default=0)
 
+    def newest_secret(self, owner: str, name: str) -> NewestSecret:
+        with self._lock:
+            return self._secrets.newest_secret(owner, name)
+
+    def newest_stamp(self, owner: str) -> int:
+        with self._lock:
+            return self._secrets.newest_stamp(owner)
+
+    def request_seq(self, owner: str, request: bytes) -> int:
+        with self._lock:
+            return self._secrets.request_seq(owner, request)
+
+    def secrets(self, owner: str, wanted: Sequence[Wanted], request: bytes | None) -> FoundSecrets:
+        with self._lock:
+            return self._secrets.secrets(owner, wanted, request)
+
+    def history(self, owner: str, name: str) -> FoundHistory:
+        with self._lock:
+            return self._secrets.history(owner, name)
+
+    def names(self, owner: str) -> FoundNames:
+        with self._lock:
+            return self._secrets.names(owner)
+
+    def sample_secrets(self) -> Sequence[SecretVersion]:
+        with self._lock:
+            return self._secrets.samples()
+
     def counts(self) -> tuple[int, int]:
         with self._lock:
             return self._blocks, self._values
@@ -164,10 +197,12 @@ class MemoryStore:
                 known[digest] = (entry.seq, block, place)
             self._blocks += 1
             self._values += len(block)
+        self._secrets.append(entry.seq, rows)
 
     def _drop_last(self) -> None:
         self._entries.pop()
         rows = self._rows.pop()
+        self._secrets.drop(rows)
         for start in rows.epochs:
             self._epochs[start.owner].pop()
         for block in rows.blocks:

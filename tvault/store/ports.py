@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-from tvault.model.records import Places
+from tvault.model.commands import SecretVersion
+from tvault.model.records import NewestSecret, Places
+from tvault.model.secret_looks import FoundHistory, FoundNames, FoundSecrets, Wanted
 from tvault.replication.entry import ORIGIN, Entry, Position
 
 
@@ -68,6 +70,31 @@ class Store(Protocol):
         """The highest `seq` that brought one of the digests (16 bytes each, side by side), or 0 when
         none is there.  Cheaper than `find`: opens no block it need not."""
 
+    # Secrets: any thread.
+    def newest_secret(self, owner: str, name: str) -> NewestSecret:
+        """The state of a secret, by uncommitted entries, too: version 0 when it never had one."""
+
+    def newest_stamp(self, owner: str) -> int:
+        """The latest moment at which a version of any secret of the owner began or ended, by uncommitted
+        entries, too, in microseconds since 1970; 0 when none did."""
+
+    def request_seq(self, owner: str, request: bytes) -> int:
+        """The entry in which a request of the owner was carried out, or 0."""
+
+    def secrets(self, owner: str, wanted: Sequence[Wanted], request: bytes | None) -> FoundSecrets:
+        """What is wanted of the owner's secrets, and whether a request was carried out, in one look,
+        uncommitted entries included.  Raises `model.records.LookTooLong` when there are several and
+        their ciphertexts are too long together."""
+
+    def history(self, owner: str, name: str) -> FoundHistory:
+        """All versions of a secret, uncommitted ones included."""
+
+    def names(self, owner: str) -> FoundNames:
+        """The names of the owner's secrets that are valid, by uncommitted entries, too."""
+
+    def sample_secrets(self) -> Sequence[SecretVersion]:
+        """One version under each master key id that any has."""
+
     def counts(self) -> tuple[int, int]:
         """Blocks and tokens stored."""
 
@@ -77,7 +104,9 @@ class Store(Protocol):
         is committed.  Raises `JournalDamaged`, naming the seq, when one is not what was written."""
 
     def check_runs(self) -> Iterator[None]:
-        """Read the files of the token index again, some at each step, and repair what is damaged."""
+        """Read again what leads to tokens and secrets, some at each step: the files of the token index,
+        which are repaired, and the indexes of the tables of secrets.  Raises `JournalDamaged` when those
+        do not agree with their tables."""
 
     def close(self) -> None:
         """End all connections; the store must not be used after."""

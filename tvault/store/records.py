@@ -18,8 +18,10 @@ import msgspec
 from tvault.model.commands import DIGEST_BYTES, Block, EpochStart, Rows
 from tvault.model.records import refuse_long_look
 from tvault.replication.entry import ORIGIN, Entry, Kind, Position, chain_digest
+from tvault.store.by_seq import BySeq
 from tvault.store.failures import JournalDamaged
 from tvault.store.journal import body_of
+from tvault.store.secrets import SecretRows, SecretsBySeq, delete_secrets_after
 
 _WRONG_TYPES = (TypeError, ValueError, OverflowError, struct.error)
 """What columns raise whose types a flipped bit has changed."""
@@ -65,7 +67,7 @@ def insert_entries(
                 entry.seq,
                 entry.view,
                 int(entry.kind),
-                len(rows.epochs) + len(rows.blocks),
+                len(rows),
                 entry.digest,
                 hint,
                 _guard(entry.digest, hint),
@@ -94,6 +96,7 @@ def delete_after(connection: sqlite3.Connection, keep: int) -> None:
     """Delete the entries after `keep` with all they brought."""
     connection.execute("DELETE FROM block WHERE seq > ?", (keep,))
     connection.execute("DELETE FROM epoch WHERE seq > ?", (keep,))
+    delete_secrets_after(connection, keep)
     connection.execute("DELETE FROM entry WHERE seq > ?", (keep,))
 
 
@@ -163,28 +166,31 @@ def read_journal(connection: sqlite3.Connection, previous: Position) -> Generato
     entries = connection.execute(
         "SELECT seq, view, kind, rows, digest FROM entry WHERE seq > ? ORDER BY seq", after
     )
-    blocks = _BySeq(
+    blocks = BySeq(
         connection.execute(
             "SELECT seq, id, owner, epoch, digests, sealed FROM block WHERE seq > ? ORDER BY seq, id",
             after,
         )
     )
-    epochs = _BySeq(
+    epochs = BySeq(
         connection.execute(
             "SELECT seq, id, owner, epoch FROM epoch WHERE seq > ? ORDER BY seq, id", after
         )
     )
+    secrets = SecretsBySeq(connection, previous.seq)
     try:
         for row in entries:
-            stored = _rebuilt(previous, row, blocks.take(row[0]), epochs.take(row[0]))
+            seq = row[0]
+            stored = _rebuilt(previous, row, blocks.take(seq), epochs.take(seq), secrets.take(seq))
             yield stored
             previous = stored.entry.position
-        if blocks.has_more() or epochs.has_more():
+        if blocks.has_more() or epochs.has_more() or secrets.has_more():
             raise JournalDamaged(f"there are rows of no entry after entry {previous.seq}")
     finally:  # an open statement would hold the read transaction open
         entries.close()
         blocks.close()
         epochs.close()
+        secrets.close()
 
 
 def rising_ids(stored: Sequence[Stored], above: int) -> list[int]:
@@ -228,30 +234,12 @@ def read_highest_seq(connection: sqlite3.Connection, ids: Sequence[int]) -> int:
     return 0
 
 
-class _BySeq:
-    """Rows whose first column is a seq, in rising order, handed out seq by seq."""
-
-    def __init__(self, cursor: sqlite3.Cursor) -> None:
-        self._cursor = cursor
-        self._next: tuple[Any, ...] | None = cursor.fetchone()
-
-    def take(self, seq: int) -> list[tuple[Any, ...]]:
-        """The rows of `seq`, which must not be lower than the last one asked for."""
-        taken = []
-        while self._next is not None and self._next[0] == seq:
-            taken.append(self._next)
-            self._next = self._cursor.fetchone()
-        return taken
-
-    def has_more(self) -> bool:
-        return self._next is not None
-
-    def close(self) -> None:
-        self._cursor.close()
-
-
 def _rebuilt(
-    previous: Position, row: tuple[Any, ...], blocks: Sequence[Any], epochs: Sequence[Any]
+    previous: Position,
+    row: tuple[Any, ...],
+    blocks: Sequence[Any],
+    epochs: Sequence[Any],
+    secrets: SecretRows,
 ) -> Stored:
     seq, view, number, count, digest = row
     try:
@@ -259,12 +247,15 @@ def _rebuilt(
         rows = Rows(
             epochs=tuple([EpochStart(owner, epoch) for _, _, owner, epoch in epochs]),
             blocks=tuple([Block(*fields) for _, _, *fields in blocks]),
+            versions=secrets[0],
+            ends=secrets[1],
+            requests=secrets[2],
         )
         body = body_of(kind, rows)
         expected = chain_digest(previous.digest, view, seq, kind, body)
     except _WRONG_TYPES:
         raise JournalDamaged(f"the columns of entry {seq} do not have their types") from None
-    if seq != previous.seq + 1 or digest != expected or count != len(blocks) + len(epochs):
+    if seq != previous.seq + 1 or digest != expected or count != len(rows):
         raise JournalDamaged(f"the rows of entry {seq} do not give its digest")
     entry = Entry(seq=seq, view=view, kind=kind, body=body, digest=digest)
     return Stored(entry, rows, [block[1] for block in blocks], [start[1] for start in epochs])

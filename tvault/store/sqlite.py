@@ -10,14 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from tvault.errors import VaultError
-from tvault.model.commands import DIGEST_BYTES, Block, EpochStart, Rows
-from tvault.model.records import Places
+from tvault.model.commands import EpochStart, Rows, SecretVersion
+from tvault.model.records import NewestSecret, Places
+from tvault.model.secret_looks import FoundHistory, FoundNames, FoundSecrets, Wanted
 from tvault.replication.entry import ORIGIN, Entry, Position
 from tvault.store.building import NO_EPOCHS, sum_epochs
 from tvault.store.checking import check_slice
 from tvault.store.database import Database
 from tvault.store.failures import JournalDamaged, StoreFull
 from tvault.store.folders import has_room
+from tvault.store.found import places_of, refuse_lost_rows, refuse_other_blocks
 from tvault.store.index import RUN_TOKENS, Keep, TokenIndex
 from tvault.store.journal import (
     advance_commit,
@@ -25,7 +27,7 @@ from tvault.store.journal import (
     refuse_odd_digests,
     rows_that_follow,
 )
-from tvault.store.masked import ABSENT, PLACE_BITS, Spots
+from tvault.store.masked import ABSENT, PLACE_BITS
 from tvault.store.ports import Checked
 from tvault.store.reading import DatabaseReader
 from tvault.store.records import (
@@ -48,6 +50,14 @@ from tvault.store.records import (
     set_hint,
 )
 from tvault.store.runs import Stretch
+from tvault.store.secret_reading import (
+    ConnectionRecords,
+    find_secrets,
+    read_history,
+    read_names,
+    read_samples,
+)
+from tvault.store.secrets import TABLES, check_indexes, check_secrets, insert_secrets
 from tvault.store.tables import MIGRATIONS, Migration
 
 FILE_NAME = "journal.sqlite"
@@ -161,6 +171,7 @@ class SqliteStore:
                 connection, zip(additions.block_ids, additions.block_seqs, additions.blocks, strict=True)
             )
             insert_epochs(connection, additions.epochs)
+            insert_secrets(connection, entries, brought, ConnectionRecords(connection))
             if not entries:
                 set_hint(connection, end, hint)
         self._top_block += len(additions.blocks)
@@ -201,9 +212,9 @@ class SqliteStore:
         if len(ids):
             with self._connection_for(len(ids)) as connection:
                 rows = read_blocks(connection, ids.tolist())
-            _refuse_lost_rows(ids, rows, snapshot.settled_top)
-            _refuse_other_blocks(rows, owner, epoch)
-        return _places(spots, rows, digests)
+            refuse_lost_rows(ids, rows, snapshot.settled_top)
+            refuse_other_blocks(rows, owner, epoch)
+        return places_of(spots, rows, digests)
 
     def exists(self, owner: str, epoch: int, digests: bytes) -> int:
         spots = self._index.snapshot.find(owner, epoch, digests)
@@ -213,6 +224,34 @@ class SqliteStore:
         with self._connection_for(len(ids)) as connection:
             return read_highest_seq(connection, ids.tolist())
 
+    def newest_secret(self, owner: str, name: str) -> NewestSecret:
+        with self._database.glance() as connection:
+            return ConnectionRecords(connection).newest_secret(owner, name)
+
+    def newest_stamp(self, owner: str) -> int:
+        with self._database.look() as connection:
+            return ConnectionRecords(connection).newest_stamp(owner)
+
+    def request_seq(self, owner: str, request: bytes) -> int:
+        with self._database.glance() as connection:
+            return ConnectionRecords(connection).request(owner, request)[0]
+
+    def secrets(self, owner: str, wanted: Sequence[Wanted], request: bytes | None) -> FoundSecrets:
+        with self._database.look() as connection:
+            return find_secrets(connection, owner, wanted, request)
+
+    def history(self, owner: str, name: str) -> FoundHistory:
+        with self._database.glance() as connection:
+            return read_history(connection, owner, name)
+
+    def names(self, owner: str) -> FoundNames:
+        with self._database.glance() as connection:
+            return read_names(connection, owner)
+
+    def sample_secrets(self) -> Sequence[SecretVersion]:
+        with self._database.glance() as connection:
+            return read_samples(connection)
+
     def counts(self) -> tuple[int, int]:
         return self._counts
 
@@ -221,7 +260,11 @@ class SqliteStore:
             return check_slice(connection, self._index.snapshot, done, upto, is_over)
 
     def check_runs(self) -> Iterator[None]:
-        return self._index.check_runs()
+        yield from self._index.check_runs()
+        for table in TABLES:
+            with self._database.look() as connection:
+                check_indexes(connection, table)
+            yield
 
     def close(self) -> None:
         self._index.close()
@@ -244,6 +287,7 @@ class SqliteStore:
         self._counts = (vouched.blocks, vouched.tokens)
         with self._database.look() as connection:
             self._take_epochs(vouched, read_epochs(connection, vouched.last.seq))
+            check_secrets(connection, vouched.last.seq)
             waiting: list[Stored] = []
             tokens = 0
             for stored in read_journal(connection, vouched.last):
@@ -317,47 +361,3 @@ def _with_epochs(epochs: _Epochs, keep: Keep, added: Sequence[tuple[int, int, Ep
     for _, seq, start in added:
         epochs[start.owner] = (*epochs.get(start.owner, ()), (start.epoch, seq))
     return epochs
-
-
-def _refuse_lost_rows(ids: Spots, rows: Sequence[Located], settled_top: int) -> None:
-    """A row may be gone because its entry was cut since, but never when it was settled."""
-    if len(rows) == len(ids):
-        return
-    lost = np.setdiff1d(ids, np.array([row.id for row in rows], dtype=np.int64))
-    if (lost <= settled_top).any():
-        raise JournalDamaged("a committed block is gone")
-
-
-def _refuse_other_blocks(rows: Sequence[Located], owner: str, epoch: int) -> None:
-    """The index finds nothing of another owner: should it ever, nothing is handed out."""
-    for row in rows:
-        block = row.block
-        if (block.owner, block.epoch) != (owner, epoch):
-            raise JournalDamaged(f"a block of entry {row.seq} is not of the owner and epoch looked for")
-
-
-def _places(spots: Spots, rows: Sequence[Located], asked: bytes) -> Places:
-    """What a look found, with every digest compared with the one that stands in its place."""
-    if not rows:
-        nowhere = np.full(len(spots), ABSENT, dtype=np.int64)
-        return Places(blocks=[], block_of=nowhere, place_of=nowhere, seq=0)
-    blocks: list[Block] = [row.block for row in rows]
-    ids = np.array([row.id for row in rows], dtype=np.int64)
-    digests = [block.digests for block in blocks]
-    lengths = np.array(list(map(len, digests)), dtype=np.int64) // DIGEST_BYTES
-    standing = np.frombuffer(b"".join(digests), dtype=f"V{DIGEST_BYTES}")
-    wanted = spots >> PLACE_BITS
-    number = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
-    is_there = ids[number] == wanted
-    place = spots & ((1 << PLACE_BITS) - 1)
-    if (place >= lengths[number])[is_there].any():
-        raise JournalDamaged("a block is shorter than it was")
-    at = ((np.cumsum(lengths) - lengths)[number] + place)[is_there]
-    if (standing[at] != np.frombuffer(asked, dtype=f"V{DIGEST_BYTES}")[is_there]).any():
-        raise JournalDamaged("a token does not stand where the index says")
-    return Places(
-        blocks=blocks,
-        block_of=np.where(is_there, number, ABSENT),
-        place_of=np.where(is_there, place, ABSENT),
-        seq=max(row.seq for row in rows),
-    )

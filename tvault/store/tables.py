@@ -1,4 +1,8 @@
-"""The tables of a node's database, and the migrations that lead to them."""
+"""The tables of a node's database, and the migrations that lead to them.
+
+Models are bound to one database and to nothing else: a process may hold several stores.  Rows are only
+ever inserted, in the order of the journal, so `id` rises with `seq`.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +14,7 @@ from peewee import AutoField, BlobField, IntegerField, Model, SqliteDatabase, Te
 Migration: TypeAlias = Callable[[SqliteDatabase], None]
 
 
-def tables(bound_to: SqliteDatabase) -> tuple[type[Model], ...]:
-    """The models, bound to one database and to nothing else: a process may hold several stores.
-
-    Rows are only ever inserted, in the order of the journal, so `id` rises with `seq`.
-    """
-
+def _journal_tables(bound_to: SqliteDatabase) -> tuple[type[Model], ...]:
     class Base(Model):
         class Meta:
             database = bound_to
@@ -53,10 +52,76 @@ def tables(bound_to: SqliteDatabase) -> tuple[type[Model], ...]:
     return Entry, Block, Epoch
 
 
-def _create(database: SqliteDatabase) -> None:
-    database.create_tables(tables(database))
+def _secret_tables(bound_to: SqliteDatabase) -> tuple[type[Model], ...]:
+    """Each row has a `guard`, a checksum over all its other columns but `id`, so that a look can trust
+    it without the rest of its entry."""
+
+    class Base(Model):
+        class Meta:
+            database = bound_to
+            strict_tables = True
+
+    class SecretVersion(Base):
+        """Ciphertext last: it may go on in pages that a look at the other columns need not read.  The
+        guard covers it by its `checksum`."""
+
+        id = AutoField()
+        seq = IntegerField(index=True)
+        owner = TextField()
+        name = TextField()
+        version = IntegerField()
+        valid_from = IntegerField()
+        key_id = TextField()
+        nonce = BlobField()
+        wrapped_key = BlobField()
+        checksum = BlobField()
+        guard = BlobField()
+        ciphertext = BlobField()
+
+        class Meta:
+            table_name = "secret_version"
+            indexes = (
+                (("owner", "name", "version", "valid_from"), False),
+                (("owner", "valid_from"), False),
+            )
+
+    class SecretEnd(Base):
+        id = AutoField()
+        seq = IntegerField(index=True)
+        owner = TextField()
+        name = TextField()
+        version = IntegerField()
+        valid_to = IntegerField()
+        guard = BlobField()
+
+        class Meta:
+            table_name = "secret_end"
+            indexes = ((("owner", "name", "version"), True), (("owner", "valid_to"), False))
+
+    class SecretRequest(Base):
+        id = AutoField()
+        seq = IntegerField(index=True)
+        owner = TextField()
+        request = BlobField()
+        fingerprint = BlobField()
+        done = BlobField()
+        guard = BlobField()
+
+        class Meta:
+            table_name = "secret_request"
+            indexes = ((("owner", "request"), True),)
+
+    return SecretVersion, SecretEnd, SecretRequest
 
 
-MIGRATIONS: tuple[Migration, ...] = (_create,)
+def _create_journal(database: SqliteDatabase) -> None:
+    database.create_tables(_journal_tables(database))
+
+
+def _create_secrets(database: SqliteDatabase) -> None:
+    database.create_tables(_secret_tables(database))
+
+
+MIGRATIONS: tuple[Migration, ...] = (_create_journal, _create_secrets)
 """What leads from an empty file to the tables above, in order.  `PRAGMA user_version` counts the steps
 done.  A step that was released is never changed; what follows it is appended."""

@@ -31,6 +31,7 @@ class Terminal:
     output: int
     seen: bytes = b""
     got: bytes = field(default=b"", repr=False)
+    _answered: int = 0
 
     def read_until(self, text: bytes) -> None:
         """Read until the command has written `text` to the terminal."""
@@ -58,6 +59,13 @@ class Terminal:
     def type(self, keys: bytes) -> None:
         """Press keys."""
         os.write(self.master, keys)
+
+    def answer(self, prompt: bytes, keys: bytes) -> None:
+        """Wait until this prompt is the last that stands on the terminal, and press keys."""
+        while not self.seen[self._answered :].endswith(prompt):
+            self.seen += os.read(self.master, PIECE_BYTES)
+        self._answered = len(self.seen)
+        self.type(keys)
 
     @property
     def lines(self) -> list[str]:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.server.serving import serving
+from tests.unit.cli.running import CommandLine
+from tests.unit.server.serving import Node, serving
+from tvault.client.vault import Vault
 
 MOST_LINES = 200_000
 LINE = b'{"x":"' + b"x" * 1000 + b'"}\n'
@@ -24,7 +26,15 @@ COMMANDS = [
     ["detokenize", "f.jsonl"],
     ["retokenize", "f.jsonl", "--map"],
     ["lookup", "--", "x"],
+    ["secret", "list"],
     ["--version"],
+]
+
+FOR_ONE_CALL = [
+    ["env", "run", "f.env", "--", "true"],
+    ["env", "check", "f.env"],
+    ["secret", "list"],
+    ["rotate-epoch", "--to", "1"],
 ]
 
 pytestmark = pytest.mark.usefixtures("node")
@@ -79,3 +89,36 @@ def test_a_command_loads_only_what_a_client_needs(args: list[str]) -> None:
     assert "tvault.cli.main" in loaded
     servers = {"numpy", "cryptography", "peewee", "sqlite3", "cheroot", "bottle", "tvault.server"}
     assert loaded & servers == set()
+
+
+@pytest.mark.parametrize("args", FOR_ONE_CALL)
+def test_a_command_that_makes_one_call_loads_little_more_than_it_takes(args: list[str]) -> None:
+    Path("f.env").write_text("A=secret(X)\n")
+    with Vault.from_env() as vault:
+        vault.put_secret("X", "y")
+    loaded = loaded_by(args)
+    assert {"tvault.client.direct", "http.client"} <= loaded
+    assert loaded & {"requests", "urllib3", "tvault.config.loading", "asyncio"} == set()
+
+
+def test_a_command_that_reads_the_configuration_loads_nothing_heavy_for_it(
+    tvault: CommandLine, node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tvault("init", "c", "--base-port", node.port - 1, "--nodes", 1, "--owner", "A")
+    monkeypatch.delenv("TVAULT_URL")
+    monkeypatch.setenv("TVAULT_CONFIG", "c/tvault.toml")
+    loaded = loaded_by(["rotate-epoch", "--to", "1"])
+    assert "tvault.config.loading" in loaded
+    assert loaded & {"requests", "urllib3", "numpy", "cryptography", "peewee", "tvault.server"} == set()
+
+
+def test_help_loads_nothing_but_the_command_line() -> None:
+    loaded = loaded_by(["--help"])
+    assert loaded & {"tvault.client", "tvault.config", "msgspec", "ssl", "http", "json"} == set()
+
+
+def loaded_by(args: list[str]) -> set[str]:
+    """The modules that a command loads until it ends, or another one takes its place."""
+    command = [sys.executable, "-X", "importtime", "-m", "tvault", *args]
+    ran = subprocess.run(command, capture_output=True, check=True)
+    return {line.rpartition("|")[2].strip() for line in ran.stderr.decode().splitlines()}

@@ -51,7 +51,9 @@ def test_init_makes_a_cluster_that_loads(tvault: CommandLine, tmp_path: Path) ->
         tmp_path / "c" / "data" / "n1",
         tmp_path / "c" / "data" / "n2",
     ]
-    assert len(read_keys(config, {}).token) == 32
+    keys = read_keys(config, {})
+    assert len(keys.token) == 32
+    assert {key_id: len(key) for key_id, key in keys.masters.items()} == {config.keys.master: 32}
 
 
 def test_only_the_user_can_read_what_init_makes_and_no_key_stands_in_the_configuration(
@@ -59,7 +61,13 @@ def test_only_the_user_can_read_what_init_makes_and_no_key_stands_in_the_configu
 ) -> None:
     key = tvault("init", "c", "--owner", "A", "--json").document["owners"][0]["api_key"]
     folder = tmp_path / "c"
-    assert files(folder) == ["keys", "keys/cluster.key", "keys/token.key", "tvault.toml"]
+    assert files(folder) == [
+        "keys",
+        "keys/cluster.key",
+        "keys/master-m1.key",
+        "keys/token.key",
+        "tvault.toml",
+    ]
     assert {mode_of(place) for place in (folder, folder / "keys")} == {0o700}
     assert {mode_of(place) for place in folder.rglob("*") if place.is_file()} == {0o600}
     text = (folder / "tvault.toml").read_text()
@@ -72,8 +80,10 @@ def test_two_clusters_share_no_key_and_no_identity(tvault: CommandLine) -> None:
     tvault("init", "d", "--owner", "A")
     one, two = load("c/tvault.toml", {}), load("d/tvault.toml", {})
     assert one.cluster_id != two.cluster_id
-    assert read_keys(one, {}).token != read_keys(two, {}).token
-    assert read_keys(one, {}).cluster != read_keys(two, {}).cluster
+    mine, others = read_keys(one, {}), read_keys(two, {})
+    assert mine.token != others.token
+    assert mine.cluster != others.cluster
+    assert mine.masters["m1"] != others.masters["m1"]
 
 
 def test_the_default_is_three_nodes_from_port_7101(tvault: CommandLine) -> None:

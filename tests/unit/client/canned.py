@@ -69,7 +69,7 @@ def canned(answers: Sequence[Canned]) -> Iterator[CannedNode]:
             self.end_headers()
             self.wfile.write(chosen.body)
 
-        do_GET = do_POST = answer  # noqa: N815
+        do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815
 
         def log_message(self, *args: object) -> None:
             """Silent."""

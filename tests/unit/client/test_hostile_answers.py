@@ -12,7 +12,7 @@ import pytest
 
 from tests.unit.client.canned import Canned, canned, nobody
 from tvault import Vault, VaultError
-from tvault.client.retries import MOST_ANSWER_BYTES
+from tvault.client.exchanges import MOST_ANSWER_BYTES
 
 EPOCH = Canned(200, b'{"epoch":3}')
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"

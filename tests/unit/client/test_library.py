@@ -171,7 +171,7 @@ def test_a_node_whose_certificate_is_not_trusted_is_refused_at_once(tmp_path: Pa
 
 
 def test_the_library_is_loaded_when_it_is_used_and_not_before() -> None:
-    told = "print('requests' in sys.modules)"
+    told = "print('msgspec' in sys.modules)"
     look = f"import sys, tvault; {told}; tvault.Vault; {told}"
     ran = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
     assert ran.stdout.split() == ["False", "True"]

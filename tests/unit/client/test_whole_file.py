@@ -52,6 +52,19 @@ def test_an_existing_file_keeps_its_mode(tmp_path: Path) -> None:
         assert mode_of(target) == mode
 
 
+def test_an_existing_file_keeps_its_owner_or_is_left_alone(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    target.write_bytes(b"old")
+    if os.getuid() == 0:  # only root can give a file away
+        os.chown(target, 1234, 2345)
+    before = target.stat()
+    with whole_file(target) as opened:
+        opened.write(b"new")
+    after = target.stat()
+    assert (after.st_uid, after.st_gid) == (before.st_uid, before.st_gid)
+    assert target.read_bytes() == b"new"
+
+
 def test_a_new_file_has_the_mode_asked_for_less_the_umask(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:

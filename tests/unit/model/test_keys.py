@@ -185,3 +185,31 @@ def test_many_threads_may_use_one_ring() -> None:
     with ThreadPoolExecutor(8) as pool:
         for epoch, made in pool.map(digests, range(400)):
             assert made == expected[epoch]
+
+
+def test_the_hash_of_a_request_depends_on_key_owner_and_each_part() -> None:
+    asked = [
+        (KEY, "A", (b"name", b"k")),
+        (OTHER_KEY, "A", (b"name", b"k")),
+        (KEY, "B", (b"name", b"k")),
+        (KEY, "A", (b"namek",)),
+        (KEY, "A", (b"namek", b"")),
+        (KEY, "A", (b"k", b"name")),
+        (KEY, "A", ()),
+    ]
+    made = [KeyRing(key).request_hash(owner, *parts) for key, owner, parts in asked]
+    assert len(set(made)) == len(asked)
+    assert made == [KeyRing(key).request_hash(owner, *parts) for key, owner, parts in asked]
+
+
+def test_the_hash_of_a_request_is_a_keyed_hash_of_its_framed_parts() -> None:
+    def framed(*parts: bytes) -> bytes:
+        return b"".join(struct.pack(">I", len(part)) + part for part in parts)
+
+    pseudorandom = hmac.digest(bytes(32), KEY, hashlib.sha256)
+    key = hmac.digest(pseudorandom, framed(b"tvault 1 request", b"A") + b"\x01", hashlib.sha256)
+    expected = hashlib.blake2b(
+        framed(b"name", b"k"), digest_size=16, key=key, person=b"tvault request"
+    ).digest()
+    assert KeyRing(KEY).request_hash("A", b"name", b"k") == expected
+    assert expected.hex() == "01b1e84fa756333d5d828b7c25044852"

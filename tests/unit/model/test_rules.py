@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.model.rowbook import Rowbook, split
 from tvault.model.blocks import sealed_bound
 from tvault.model.commands import (
     BLOCK_VALUES,
@@ -18,12 +19,10 @@ from tvault.model.commands import (
     Rows,
     encode_rows,
 )
-from tvault.model.rules import (
-    STANDARD_LIMITS,
+from tvault.model.rules import STANDARD_LIMITS, Judge, Limits
+from tvault.model.verdicts import (
     Admitted,
     EpochRefused,
-    Judge,
-    Limits,
     StaleEpoch,
     TokensExist,
     Unacceptable,
@@ -31,36 +30,6 @@ from tvault.model.rules import (
 )
 
 OWNERS = ("A", "B")
-
-
-class Rowbook:
-    """The records port over plain dictionaries: entries are written whole, one seq each."""
-
-    def __init__(self) -> None:
-        self.seq = 0
-        self.tokens: dict[tuple[str, int, bytes], int] = {}
-        self.epochs: dict[str, tuple[int, int]] = {}
-
-    def newest_epoch(self, owner: str) -> tuple[int, int]:
-        return self.epochs.get(owner, (1, 0))
-
-    def exists(self, owner: str, epoch: int, digests: bytes) -> int:
-        return max(self.tokens.get((owner, epoch, digest), 0) for digest in split(digests))
-
-    def write(self, rows: Rows) -> None:
-        """Write an entry, as strict as a store: no token twice, epochs rise by one."""
-        self.seq += 1
-        for start in rows.epochs:
-            assert start.epoch == self.newest_epoch(start.owner)[0] + 1
-            self.epochs[start.owner] = (start.epoch, self.seq)
-        for block in rows.blocks:
-            for digest in split(block.digests):
-                assert (block.owner, block.epoch, digest) not in self.tokens
-                self.tokens[block.owner, block.epoch, digest] = self.seq
-
-
-def split(digests: bytes) -> list[bytes]:
-    return [digests[at : at + 16] for at in range(0, len(digests), 16)]
 
 
 def digest(number: int) -> bytes:
@@ -80,7 +49,7 @@ def mint(*numbers: int, owner: str = "A", epoch: int = 1) -> Mint:
 
 
 def judge(records: Rowbook | None = None, limits: Limits = STANDARD_LIMITS) -> Judge:
-    return Judge(records or Rowbook(), OWNERS, limits)
+    return Judge(records or Rowbook(), OWNERS, limits, clock=lambda: 0)
 
 
 def test_admitted_rows_are_given_in_the_order_of_judging() -> None:
@@ -221,7 +190,7 @@ def test_a_full_block_is_admitted() -> None:
 
 
 def test_the_sizes_of_a_mint_are_bounded() -> None:
-    limits = Limits(sealed_bytes=10, values=4, mint_bytes=400)
+    limits = Limits(sealed_bytes=10, values=4, command_bytes=400)
     sealed = [Mint("A", 1, (block(1, sealed=bytes(size)),)) for size in (10, 11)]
     assert [judge(limits=limits).admit(command) for command in sealed] == [
         Admitted(),
@@ -232,7 +201,7 @@ def test_the_sizes_of_a_mint_are_bounded() -> None:
         Admitted(),
         Unacceptable("too_many_values"),
     ]
-    small = Limits(sealed_bytes=10, values=4, mint_bytes=100)
+    small = Limits(sealed_bytes=10, values=4, command_bytes=100)
     assert judge(limits=small).admit(mint(1, 2, 3, 4)) == Unacceptable("too_large")
     assert judge(limits=small).admit(mint(1)) == Admitted()
 
@@ -261,7 +230,7 @@ class NaiveJudge:
         self.entries: list[Rows] = []
         self.group = Rows()
 
-    def admit(self, command: Command) -> Verdict:
+    def admit(self, command: Mint | Rotate) -> Verdict:
         if command.owner not in OWNERS:
             return Unacceptable("unknown_owner")
         begun = [
@@ -314,7 +283,7 @@ class NaiveJudge:
 
 
 @given(st.lists(COMMANDS | st.none(), max_size=40))
-def test_the_judge_agrees_with_a_naive_one(steps: list[Command | None]) -> None:
+def test_the_judge_agrees_with_a_naive_one(steps: list[Mint | Rotate | None]) -> None:
     records, naive = Rowbook(), NaiveJudge()
     court = judge(records)
     for command in [*steps, None]:
@@ -341,8 +310,10 @@ def test_a_refused_command_leaves_the_entry_as_it_was(commands: list[Command]) -
 
 
 @given(st.lists(COMMANDS, max_size=15), st.binary(max_size=100))
-def test_the_size_told_is_close_above_the_encoded_size(commands: list[Command], sealed: bytes) -> None:
-    court = Judge(Rowbook(), ["A", "B" * 128, "\U0001f600" * 128])
+def test_the_size_told_is_close_above_the_encoded_size(
+    commands: list[Mint | Rotate], sealed: bytes
+) -> None:
+    court = Judge(Rowbook(), ["A", "B" * 128, "\U0001f600" * 128], clock=lambda: 0)
     names = {"B": "B" * 128, "C": "\U0001f600" * 128}
     for command in commands:
         owner = names.get(command.owner, "A")

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
-from tests.unit.server.serving import Node, serving
+from tests.unit.server.behind import MOST, Behind
+from tests.unit.server.serving import KEYS, MASTERS, RING, Node, serving
+from tvault.server.secret_vault import SecretVault
 
 
 @pytest.fixture(scope="session", params=[False, True], ids=["node", "gateway"])
@@ -20,3 +23,13 @@ def node(request: pytest.FixtureRequest) -> Iterator[Node]:
     gateway in front of it."""
     with serving(by_gateway=request.param) as node:
         yield node
+
+
+@pytest.fixture
+def engine() -> Behind:
+    return Behind(KEYS)
+
+
+@pytest.fixture
+def secrets(engine: Behind) -> SecretVault:
+    return SecretVault(engine, RING, MASTERS, os.urandom, MOST)

@@ -10,9 +10,9 @@ from tests.unit.server.serving import KEYS, RING
 from tvault.engine import EpochRefused, StaleEpoch, TokensExist, Written
 from tvault.model.blocks import seal
 from tvault.model.commands import Mint, Rotate
-from tvault.model.rules import Admitted
 from tvault.model.tokens import render_token
 from tvault.model.values import Value, encode_value
+from tvault.model.verdicts import Admitted
 
 Disturbance = Callable[[LoneEngine], None]
 

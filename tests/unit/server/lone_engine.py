@@ -3,37 +3,45 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
 
-from tvault.engine import EpochRefused, Health, StaleEpoch, TokensExist, Written
-from tvault.model import rules
-from tvault.model.commands import Command, Mint, Rotate, encode_rows
+from tvault.engine import EpochRefused, Health, Overtaken, StaleEpoch, TokensExist, Written
+from tvault.model import verdicts
+from tvault.model.commands import Command, Mint, Rotate, WriteSecrets, encode_rows
 from tvault.model.records import Places
+from tvault.model.rules import Judge
+from tvault.model.secret_looks import FoundHistory, FoundNames, FoundSecrets, Wanted
 from tvault.replication.entry import Kind, follow
 from tvault.store.memory import MemoryStore
 
 
-class LoneEngine:
-    """Fills `tvault.engine.Engine`.  `calls` names the calls it got, in order."""
+def wall_clock() -> int:
+    """The time in microseconds since 1970, as a node has it."""
+    return time.time_ns() // 1000
 
-    def __init__(self, owners: Collection[str]) -> None:
+
+class LoneEngine:
+    """Fills `tvault.engine.Engine`.  `calls` names its calls, in order; `clock` is the judge's."""
+
+    def __init__(self, owners: Collection[str], clock: Callable[[], int] = wall_clock) -> None:
         self.store = MemoryStore()
         self.calls: list[str] = []
         self.hints: dict[str, int] = {}
         self.is_writable = True
         self.is_short = False
-        self._judge = rules.Judge(self.store, owners)
+        self._judge = Judge(self.store, owners, clock=clock)
         self._lock = threading.Lock()
 
     def mint(self, command: Mint, deadline: float) -> Written | StaleEpoch | TokensExist:
         self._note("mint", deadline)
         match self.judge(command):
-            case rules.Admitted():
+            case verdicts.Admitted():
                 return Written(self.store.last().seq)
-            case rules.StaleEpoch(newest):
+            case verdicts.StaleEpoch(newest):
                 self.hints[command.owner] = newest
                 return StaleEpoch(newest)
-            case rules.TokensExist(seq):
+            case verdicts.TokensExist(seq):
                 return TokensExist(seq)
             case verdict:
                 raise AssertionError(verdict)
@@ -41,9 +49,9 @@ class LoneEngine:
     def rotate(self, command: Rotate, deadline: float) -> Written | EpochRefused:
         self._note("rotate", deadline)
         match self.judge(command):
-            case rules.Admitted():
+            case verdicts.Admitted():
                 return Written(self.store.last().seq)
-            case rules.EpochRefused(newest, seq):
+            case verdicts.EpochRefused(newest, seq):
                 return EpochRefused(newest, seq)
             case verdict:
                 raise AssertionError(verdict)
@@ -62,6 +70,36 @@ class LoneEngine:
         """What was not found was not there: at once, since nobody else writes."""
         self._note("confirm", deadline)
 
+    def write_secrets(self, command: WriteSecrets, deadline: float) -> Written | Overtaken:
+        self._note("write_secrets", deadline)
+        match self.judge(command):
+            case verdicts.Admitted(stamp):
+                return Written(self.store.last().seq, stamp)
+            case verdicts.Overtaken(seq):
+                return Overtaken(seq)
+            case verdict:
+                raise AssertionError(verdict)
+
+    def peek_secrets(
+        self, owner: str, wanted: Sequence[Wanted], request: bytes | None, deadline: float
+    ) -> FoundSecrets:
+        self._note("peek_secrets", deadline)
+        return self.store.secrets(owner, wanted, request)
+
+    def read_secrets(
+        self, owner: str, wanted: Sequence[Wanted], request: bytes | None, deadline: float
+    ) -> FoundSecrets:
+        self._note("read_secrets", deadline)
+        return self.store.secrets(owner, wanted, request)
+
+    def read_history(self, owner: str, name: str, deadline: float) -> FoundHistory:
+        self._note("read_history", deadline)
+        return self.store.history(owner, name)
+
+    def read_names(self, owner: str, deadline: float) -> FoundNames:
+        self._note("read_names", deadline)
+        return self.store.names(owner)
+
     def hint_epoch(self, owner: str) -> int:
         return self.hints.get(owner) or self.store.newest_epoch(owner)[0]
 
@@ -71,7 +109,7 @@ class LoneEngine:
 
     def wait_for(self, seq: int, deadline: float) -> None:
         self._note("wait_for", deadline)
-        assert 0 < seq <= self.store.last().seq
+        assert 0 <= seq <= self.store.last().seq
 
     def health(self) -> Health:
         if not self.is_writable:
@@ -82,11 +120,11 @@ class LoneEngine:
         """Hold the journal of another engine from now on, as another node of its chain does."""
         self.store, self._judge, self._lock = other.store, other._judge, other._lock
 
-    def judge(self, command: Command) -> rules.Verdict:
+    def judge(self, command: Command) -> verdicts.Verdict:
         """Judge the command and write its rows if it is admitted, as if from another node."""
         with self._lock:
             verdict = self._judge.admit(command)
-            if isinstance(verdict, rules.Admitted):
+            if isinstance(verdict, verdicts.Admitted):
                 body = encode_rows(self._judge.take())
                 entry = follow(self.store.last(), 1, Kind.ROWS, body)
                 self.store.write(None, [entry], committed=entry.seq)

@@ -142,7 +142,7 @@ def one_node(folder: Path, doubt: Callable[[str], None] | None = None) -> Iterat
     events = Events(folder, names)
     told: queue.SimpleQueue[Told] = queue.SimpleQueue()
     opened = Opened(promise, promise_file, store, None, None, doubt or doubts.append)
-    node = Node(opened, TIMING, Judge(store, {"alice", "bob"}), events, told.put)
+    node = Node(opened, TIMING, Judge(store, {"alice", "bob"}, clock=lambda: 0), events, told.put)
     running = OneNode(node, ChainEngine(node, store), store, promise_file, names, doubts, told)
     node.start(NoLinks())
     try:

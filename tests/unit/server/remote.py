@@ -30,7 +30,9 @@ STATUS = {
 
 
 def terms_of(ring: KeyRing) -> Terms:
-    return Terms(cluster="c", fields="f", keys=ring.fingerprint())
+    return Terms(
+        cluster="c", fields="f", keys=ring.fingerprint(), master="m1", masters={"m1": "0123456789abcdef"}
+    )
 
 
 @contextmanager
@@ -42,6 +44,8 @@ def peer_port(engine: Engine, terms: Terms, refusals: list[str] | None = None) -
         fields=terms.fields,
         owners="o",
         keys=terms.keys,
+        master=terms.master,
+        masters=terms.masters,
         node="n1",
         incarnation="i",
         boot=1,

@@ -20,6 +20,7 @@ from tvault.engine import Engine
 from tvault.model.fields import Fields, parse_path
 from tvault.model.keys import KeyRing
 from tvault.model.owners import OwnerTable, hash_api_key, new_api_key
+from tvault.model.secrets import MasterKeys
 from tvault.server.client_api import ClientApi
 from tvault.server.framing import make_server
 from tvault.wire import Limits
@@ -27,6 +28,7 @@ from tvault.wire import Limits
 KEYS = {owner: new_api_key(owner.encode().ljust(32, b".")) for owner in ("alice", "bob")}
 FIELDS = ("ssn", "patient.mrn", "contacts[*].phone")
 RING = KeyRing(bytes(range(32)))
+MASTERS = MasterKeys("m1", {"m1": bytes(range(32, 64))}, os.urandom)
 STATUS_DOCUMENT = {
     "node": "n1",
     "role": "single",
@@ -93,15 +95,18 @@ def serving(
     threads: int = 6,
     *,
     by_gateway: bool = False,
+    masters: MasterKeys = MASTERS,
 ) -> Iterator[Node]:
     """A node that serves, with an engine of its own unless one is given; or a gateway in front of it."""
     engine = engine or LoneEngine(KEYS)
     seen = seen_remotely(engine, RING) if by_gateway else nullcontext(engine)
     with seen as given:
-        yield from _serving(engine, given, limits or Limits(), threads)
+        yield from _serving(engine, given, limits or Limits(), threads, masters)
 
 
-def _serving(engine: LoneEngine, given: Engine, limits: Limits, threads: int) -> Iterator[Node]:
+def _serving(
+    engine: LoneEngine, given: Engine, limits: Limits, threads: int, masters: MasterKeys
+) -> Iterator[Node]:
     events: list[tuple[str, dict[str, Any]]] = []
 
     def record(event: str, **counts: str | float) -> None:
@@ -110,11 +115,13 @@ def _serving(engine: LoneEngine, given: Engine, limits: Limits, threads: int) ->
     api = ClientApi(
         engine=given,
         keys=RING,
+        masters=masters,
         fields=Fields(parse_path(text) for text in FIELDS),
         owners=OwnerTable({owner: [hash_api_key(key)] for owner, key in KEYS.items()}),
         limits=limits,
         status=lambda: STATUS_DOCUMENT,
         nonce=lambda: os.urandom(12),
+        random=os.urandom,
         clock=time.monotonic,
         record=record,
     )

@@ -10,9 +10,22 @@ from dataclasses import dataclass, field
 import pytest
 from msgspec.structs import replace
 
-from tvault.engine import EpochRefused, StaleEpoch, TokensExist, Written
+from tvault.engine import EpochRefused, Overtaken, StaleEpoch, TokensExist, Written
 from tvault.errors import VaultError
-from tvault.model.commands import Command, EpochStart, Mint, Rotate, Rows, encode_rows
+from tvault.model.commands import (
+    Command,
+    EpochStart,
+    Keep,
+    Mint,
+    Rotate,
+    Rows,
+    Sealed,
+    SecretEnd,
+    SecretVersion,
+    WriteSecrets,
+    encode_rows,
+)
+from tvault.model.secret_looks import Wanted
 from tvault.ordering import Declined, Verdict
 from tvault.replication.account import Condition
 from tvault.replication.entry import Kind, follow
@@ -238,3 +251,103 @@ def test_an_epoch_is_told_once_its_entry_is_committed_and_the_look_confirmed() -
     desk = Desk(states=[MEMBER, replace(MEMBER, view=5, readable=5)], confirmations=[False, True])
     assert engine(desk, epochs=[2]).read_epoch("alice", soon()) == 2
     assert desk.asked == ["confirm 4", "chain", "confirm 5"]
+
+
+WRITE = WriteSecrets("alice", bytes(16), bytes(16), (Keep("s", 1),))
+NEWEST = [Wanted("s")]
+SEALED = Sealed(b"c", b"n" * 12, b"w" * 40, "m1")
+REQUEST = b"r" * 16
+
+
+def keeper(desk: Desk, *entries: Rows) -> ChainEngine:
+    """An engine over a journal of these rows, whose secrets have the owner alice."""
+    store = MemoryStore()
+    for rows in entries:
+        store.write(None, [follow(store.last(), 1, Kind.ROWS, encode_rows(rows))], 0)
+    return ChainEngine(desk, store)
+
+
+def begun(version: int) -> Rows:
+    return Rows(versions=(SecretVersion("alice", "s", version, version, SEALED),))
+
+
+def test_a_write_of_secrets_is_sent_again_whatever_became_of_it_before() -> None:
+    desk = Desk(verdicts=[NO_CHAIN, LOST, Overtaken(7)])
+    assert engine(desk).write_secrets(WRITE, soon()) == Overtaken(7)
+    assert desk.asked == ["writesecrets", "chain"] * 2 + ["writesecrets"]
+
+
+def test_after_an_unknown_outcome_a_refused_write_of_secrets_says_so() -> None:
+    refusal = refused(engine(Desk(verdicts=[LOST, BUSY])).write_secrets, WRITE, soon())
+    assert "unknown" in refusal.detail
+
+
+def test_the_newest_version_is_told_once_it_is_committed_and_the_look_confirmed() -> None:
+    desk = Desk(states=[replace(MEMBER, committed=0)], confirmations=[True], reaches=0)
+    deadline = time.monotonic() + 0.1
+    refusal = refused(keeper(desk, begun(1)).read_secrets, "alice", NEWEST, None, deadline)
+    assert refusal.code == "unavailable"
+    assert desk.confirmations == [True], "nothing is confirmed that may still be cut"
+    desk = Desk(states=[MEMBER, replace(MEMBER, view=5, readable=5)], confirmations=[False, True])
+    found = keeper(desk, begun(1)).read_secrets("alice", NEWEST, None, soon())
+    assert found.versions[0] is not None
+    assert desk.asked == ["confirm 4", "chain", "confirm 5"]
+
+
+@pytest.mark.parametrize("wanted", [Wanted("s", version=1), Wanted("s", at=1)])
+def test_a_version_that_has_ended_needs_no_confirmation(wanted: Wanted) -> None:
+    desk = Desk()
+    found = keeper(desk, begun(1), begun(2)).read_secrets("alice", [wanted], None, soon())
+    assert found.versions[0] is not None
+    assert desk.asked == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "request_name"),
+    [
+        (Wanted("s", version=2), None),
+        (Wanted("s", at=9), None),
+        (Wanted("s", version=3), None),
+        (Wanted("t", version=1), None),
+        (Wanted("s", version=1), REQUEST),
+    ],
+)
+def test_what_a_later_entry_may_change_is_confirmed(wanted: Wanted, request_name: bytes | None) -> None:
+    desk = Desk(confirmations=[True])
+    keeper(desk, begun(1), begun(2)).read_secrets("alice", [wanted], request_name, soon())
+    assert desk.asked == ["confirm 4"]
+
+
+def test_that_the_newest_version_has_ended_is_confirmed() -> None:
+    """Another one may have begun since, which this node has not heard of."""
+    desk = Desk(confirmations=[True])
+    vault = keeper(desk, begun(1), Rows(ends=(SecretEnd("alice", "s", 1, 5),)))
+    vault.read_secrets("alice", NEWEST, None, soon())
+    assert desk.asked == ["confirm 4"]
+
+
+def test_the_end_of_a_version_is_told_once_it_is_committed() -> None:
+    desk = Desk(states=[replace(MEMBER, committed=1)], reaches=1)
+    vault = keeper(desk, begun(1), Rows(ends=(SecretEnd("alice", "s", 1, 5),)))
+    deadline = time.monotonic() + 0.1
+    wanted = [Wanted("s", version=1)]
+    assert refused(vault.read_secrets, "alice", wanted, None, deadline).code == "unavailable"
+
+
+@pytest.mark.parametrize("call", ["read_history", "read_names"])
+def test_a_list_is_told_once_it_is_committed_and_confirmed(call: str) -> None:
+    arguments = ("alice", "s") if call == "read_history" else ("alice",)
+    desk = Desk(states=[replace(MEMBER, committed=1)], reaches=1)
+    vault = keeper(desk, begun(1), begun(2))
+    refusal = refused(getattr(vault, call), *arguments, time.monotonic() + 0.1)
+    assert refusal.code == "unavailable"
+    desk = Desk(confirmations=[True])
+    getattr(keeper(desk, begun(1), begun(2)), call)(*arguments, soon())
+    assert desk.asked == ["confirm 4"]
+
+
+def test_a_glance_neither_waits_nor_confirms() -> None:
+    desk = Desk(states=[replace(MEMBER, committed=0)], reaches=0)
+    found = keeper(desk, begun(1)).peek_secrets("alice", NEWEST, REQUEST, soon())
+    assert found.versions[0] is not None
+    assert desk.asked == []

@@ -18,9 +18,9 @@ from tvault.model.blocks import seal
 from tvault.model.commands import Mint
 from tvault.model.keys import KeyRing, Scope
 from tvault.model.records import Places
-from tvault.model.rules import Admitted
 from tvault.model.tokens import parse_token, render_token
 from tvault.model.values import encode_value
+from tvault.model.verdicts import Admitted
 from tvault.server.tokenize import ROUNDS, Collision, Tokenizer
 
 

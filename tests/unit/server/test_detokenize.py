@@ -12,7 +12,7 @@ from tests.unit.server.serving import KEYS, RING, Node, problem_of, serving
 from tvault.errors import VaultError
 from tvault.model.blocks import seal
 from tvault.model.commands import Mint
-from tvault.model.rules import Admitted
+from tvault.model.verdicts import Admitted
 from tvault.wire import Limits
 
 UNKNOWN = "tv1_1_" + "0f" * 16

@@ -113,6 +113,8 @@ def linked(link: Link) -> Iterator[Link]:
 
 OTHERS: list[tuple[dict[str, Any], str]] = [
     ({"keys": "4567"}, "token key"),
+    ({"master": "m2"}, "active master key"),
+    ({"masters": {"m0": "2" * 16, "m1": "1" * 16}}, "another key under the master key id 'm1'"),
     ({"ensemble": ("n1", "n2", "n3")}, "ensemble"),
     ({"fields": digest_of_names(["mrn"])}, "field list"),
     ({"cluster": "other"}, "cluster"),

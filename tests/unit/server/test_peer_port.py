@@ -15,6 +15,7 @@ import requests
 
 from tests.unit.server.one_node import eventually
 from tests.unit.server.serving import read_all
+from tvault.errors import VaultError
 from tvault.replication import codec
 from tvault.replication.messages import (
     Confirm,
@@ -23,7 +24,7 @@ from tvault.replication.messages import (
 )
 from tvault.server.frames import FRAME_BYTES, read_frame
 from tvault.server.framing import FramingError, Server, make_server
-from tvault.server.hello import HEADER, Hello, digest_of_names, encode_hello
+from tvault.server.hello import HEADER, Hello, decode_hello, digest_of_names, encode_hello
 from tvault.server.links import LENGTH, Link, Peer
 from tvault.server.peer_api import STRANGERS, PeerApi
 from tvault.wire import PEER_HELLO, PEER_STATUS, PEER_STREAM
@@ -37,6 +38,8 @@ def hello_of(node: str, **changes: Any) -> Hello:
         "ensemble": ("n1", "n2"),
         "fields": digest_of_names(["ssn"]),
         "keys": "0123",
+        "master": "m1",
+        "masters": {"m1": "0" * 16},
         "node": node,
         "incarnation": f"life of {node}",
         "boot": 3,
@@ -186,6 +189,8 @@ def test_a_body_that_nobody_reads_is_not_taken_for_the_next_request(port: Port) 
         ({"ensemble": ("n2", "n1")}, "another ensemble"),
         ({"fields": digest_of_names(["mrn"])}, "another field list"),
         ({"keys": "4567"}, "another token key"),
+        ({"master": "m2"}, "another active master key"),
+        ({"masters": {"m1": "1" * 16}}, "another key under the master key id 'm1'"),
         ({"format": 99}, "another message format"),
         ({"node": "n9"}, "not another node of the ensemble"),
         ({"node": "n1"}, "not another node of the ensemble"),
@@ -209,8 +214,17 @@ def test_a_node_of_another_version_is_refused_by_name_whatever_else_its_hello_ho
         given = {"Authorization": f"Bearer {SECRET}", HEADER: document}
         answer = requests.get(port.url + PEER_HELLO, headers=given, timeout=10)
         assert answer.status_code == 400
-        assert "node n2 has another message format (99, here 2)" in answer.json()["detail"]
+        assert "node n2 has another message format (99, here 3)" in answer.json()["detail"]
     assert len(port.refusals) == 1
+
+
+def test_a_hello_with_more_master_keys_than_a_configuration_may_have_is_none() -> None:
+    def told(count: int) -> str:
+        return encode_hello(hello_of("n2", masters={f"m{number}": "0" * 16 for number in range(count)}))
+
+    assert len(decode_hello(told(64)).masters) == 64
+    with pytest.raises(VaultError, match="no hello"):
+        decode_hello(told(65))
 
 
 def test_the_order_of_field_paths_does_not_matter() -> None:

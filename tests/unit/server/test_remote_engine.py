@@ -6,6 +6,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import msgspec
 import pytest
@@ -14,18 +15,22 @@ from tests.unit.server.crowded import rotation, writing
 from tests.unit.server.lone_engine import LoneEngine
 from tests.unit.server.remote import CREDENTIAL, peer_port, terms_of
 from tests.unit.server.serving import KEYS, RING
-from tvault.engine import EpochRefused, StaleEpoch, TokensExist, Written
+from tvault.engine import EpochRefused, Overtaken, StaleEpoch, TokensExist, Written
 from tvault.errors import VaultError
 from tvault.model.blocks import seal
-from tvault.model.commands import Block, Mint, Rotate
+from tvault.model.commands import Block, Done, Mint, Put, Rotate, Sealed, SecretRequest, WriteSecrets
 from tvault.model.records import LookTooLong, Places
+from tvault.model.secret_looks import FoundHistory, FoundSecrets, FoundVersion, VersionMark, Wanted
 from tvault.model.values import encode_value
 from tvault.server.engine_wire import (
     ActiveEpoch,
     Ask,
     AskEpoch,
     AskFind,
+    AskHistory,
     AskLookUp,
+    AskNames,
+    AskSecrets,
     AskWaitFor,
     FoundPlaces,
     PackedPlaces,
@@ -210,11 +215,13 @@ def test_what_is_found_over_the_wire_is_what_is_found() -> None:
         ({"cluster": "other"}, "cluster"),
         ({"fields": "other"}, "field list"),
         ({"keys": "other"}, "token key"),
+        ({"master": "m2"}, "active master key"),
+        ({"masters": {"m1": "1" * 16}}, "key under the master key id 'm1'"),
         ({"format": 99}, "message format"),
     ],
 )
 def test_a_gateway_of_other_terms_is_turned_away_by_name_once(
-    change: dict[str, str | int], reason: str
+    change: dict[str, Any], reason: str
 ) -> None:
     refusals: list[str] = []
     other = msgspec.structs.replace(TERMS, **change)
@@ -263,6 +270,60 @@ def test_a_gateway_that_is_turned_away_again_and_again_keeps_nothing_of_it() -> 
     assert depths[0] == depths[-1]
 
 
+SEALED = Sealed(b"c", b"n" * 12, b"w" * 40, "m1")
+
+
+def put(request: int, newest: int = 0) -> WriteSecrets:
+    name = request.to_bytes(16, "big")
+    return WriteSecrets("alice", name, bytes(16), (Put("s", newest, newest > 0, SEALED),))
+
+
+def test_a_write_of_secrets_of_unknown_outcome_is_made_again_and_carried_out_once() -> None:
+    class Forgets(LoneEngine):
+        def write_secrets(self, command: WriteSecrets, deadline: float) -> Written | Overtaken:
+            super().write_secrets(command, deadline)
+            raise VaultError("unavailable", "the outcome is unknown")
+
+    forgetful, sound = of_one_journal(Forgets, LoneEngine)
+    with over(forgetful, sound) as remote:
+        assert remote.write_secrets(put(1), soon()) == Overtaken(1)
+        found = remote.read_secrets("alice", [Wanted("s")], bytes(15) + b"\1", soon())
+    assert found.request is not None
+    assert found.request.done == (Done("s", 1, is_changed=True),)
+
+
+def test_secrets_over_the_wire_are_those_of_the_node() -> None:
+    [engine] = of_one_journal(LoneEngine)
+    wanted = [Wanted("s"), Wanted("s", version=1), Wanted("s", at=1), Wanted("t")]
+    with over(engine) as remote:
+        for number in (1, 2):
+            written = remote.write_secrets(put(number, number - 1), soon())
+            assert isinstance(written, Written)
+            assert written.seq == number
+            (newest,) = engine.read_secrets("alice", [Wanted("s")], None, soon()).versions
+            assert newest is not None
+            assert written.stamp == newest.valid_from
+        for request in (None, bytes(16), bytes(15) + b"\2"):
+            found = remote.read_secrets("alice", wanted, request, soon())
+            assert found == engine.read_secrets("alice", wanted, request, soon())
+            assert found == remote.peek_secrets("alice", wanted, request, soon())
+        assert remote.read_history("alice", "s", soon()) == engine.read_history("alice", "s", soon())
+        assert remote.read_names("alice", soon()) == engine.read_names("alice", soon())
+    assert engine.calls.count("peek_secrets") == 3, "a glance stays a glance"
+
+
+def test_a_look_at_secrets_that_is_too_long_is_too_long_here_as_well() -> None:
+    class ShortSighted(LoneEngine):
+        def read_secrets(
+            self, owner: str, wanted: Sequence[Wanted], request: bytes | None, deadline: float
+        ) -> FoundSecrets:
+            super().read_secrets(owner, wanted, request, deadline)
+            raise LookTooLong
+
+    with over(*of_one_journal(ShortSighted)) as remote, pytest.raises(LookTooLong):
+        remote.read_secrets("alice", [Wanted("s")], None, soon())
+
+
 SOUND = Block("alice", 1, bytes(32), b"sealed")
 
 
@@ -293,6 +354,9 @@ def test_places_that_cannot_be_are_no_reply(
     assert misfit(AskFind("alice", ((1, bytes(16)), (1, bytes(16)))), sound)
 
 
+ASK = AskSecrets("alice", (Wanted("s", version=2),), None, is_glance=False)
+
+
 @pytest.mark.parametrize(
     ("question", "reply"),
     [
@@ -303,6 +367,13 @@ def test_places_that_cannot_be_are_no_reply(
         (Rotate("alice", 2), TokensExist(1)),
         (Rotate("alice", 2), EpochRefused(0, 1)),
         (AskWaitFor(1), TooLong()),
+        (put(1), TokensExist(1)),
+        (mint("a"), Overtaken(1)),
+        (AskNames("alice"), FoundHistory((), 0)),
+        (AskHistory("alice", "s"), FoundHistory((VersionMark(2, 5, None, "m1"),), 1)),
+        (ASK, FoundSecrets((), None, 1)),
+        (ASK, FoundSecrets((FoundVersion(3, 5, None, SEALED),), None, 1)),
+        (ASK, FoundSecrets((None,), SecretRequest("alice", bytes(16), bytes(16), ()), 1)),
     ],
 )
 def test_a_reply_to_another_question_is_none(question: Question, reply: Reply) -> None:
@@ -317,9 +388,11 @@ def test_a_reply_to_another_question_is_none(question: Question, reply: Reply) -
         AskLookUp("alice", 1, bytes(15)),
         AskFind("alice", ((1, bytes(16)), (-1, bytes(16)))),
         AskFind("alice", ((1, bytes(17)),)),
+        AskSecrets("alice", (Wanted("s", version=2**63),), None, is_glance=True),
+        AskSecrets("alice", (Wanted("s", at=-1),), None, is_glance=True),
     ],
 )
-def test_questions_out_of_bounds_are_refused(question: AskLookUp | AskFind) -> None:
+def test_questions_out_of_bounds_are_refused(question: Question) -> None:
     with pytest.raises(VaultError) as caught:
         decode_ask(encode_ask(Ask(1000, question)))
     assert caught.value.code == "malformed"

@@ -6,22 +6,43 @@ import os
 import sys
 from pathlib import Path
 
-from tests.conformance.naive import block_of, digest_of, rows_entry
-from tvault.replication.entry import Entry, Position
+from tests.conformance.naive import block_of, digest_of
+from tests.conformance.naive_secrets import request_of, version_of
+from tvault.model.commands import Rows, SecretEnd, encode_rows
+from tvault.replication.entry import Entry, Kind, Position, follow
 from tvault.store.sqlite import SqliteStore
 
 VALUES = 40
 
 
 def entry_after(previous: Position) -> Entry:
-    """The one entry that may follow: parent and child make the same."""
+    """The one entry that may follow: parent and child make the same.
+
+    It brings the next version of two secrets, begins one of its own and ends that of the entry before.
+    """
+    seq = previous.seq + 1
     first = VALUES * previous.seq
     digests = [digest_of(number) for number in range(first, first + VALUES)]
     blocks = [
         block_of("anna", 1, digests[:30], b"s" * 900),
         block_of("anna", 1, digests[30:], b"t" * 90),
     ]
-    return rows_entry(previous, blocks)
+    rows = Rows(
+        blocks=tuple(blocks),
+        versions=(
+            version_of("left", seq, seq),
+            version_of("right", seq, seq, size=5000),
+            version_of(own_name(seq), 1, seq),
+        ),
+        ends=(SecretEnd("anna", own_name(seq - 1), 1, seq),) if seq > 1 else (),
+        requests=(request_of(seq),),
+    )
+    return follow(previous, 1, Kind.ROWS, encode_rows(rows))
+
+
+def own_name(seq: int) -> str:
+    """The secret that entry `seq` alone begins."""
+    return f"own-{seq}"
 
 
 def main() -> None:

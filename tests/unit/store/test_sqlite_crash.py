@@ -14,8 +14,10 @@ import pytest
 
 from tests.cluster.disks import flip_bit
 from tests.conformance.naive import digest_of
-from tests.unit.store.committing_child import VALUES, entry_after
+from tests.conformance.naive_secrets import request_of, version_of
+from tests.unit.store.committing_child import VALUES, entry_after, own_name
 from tvault.errors import VaultError
+from tvault.model.secret_looks import Wanted
 from tvault.replication.entry import ORIGIN, Entry
 from tvault.store.failures import StoreBroken
 from tvault.store.ports import StoreViolation
@@ -59,6 +61,24 @@ def assert_holds_a_prefix(store: SqliteStore) -> None:
     asked = b"".join(map(digest_of, range(VALUES * (end + 1))))
     assert store.find("anna", 1, asked).missing() == list(range(VALUES * end, VALUES * (end + 1)))
     assert store.committed_hint() == max(0, end - 1)
+    assert_holds_secrets(store, end)
+
+
+def assert_holds_secrets(store: SqliteStore, end: int) -> None:
+    """Those of the entries up to `end`, and of each all its rows."""
+    left, right = store.history("anna", "left"), store.history("anna", "right")
+    valid = [(number, number + 1) for number in range(1, end)] + ([(end, None)] if end else [])
+    assert [(mark.valid_from, mark.valid_to) for mark in left.versions] == valid
+    assert left == right
+    assert store.names("anna").names == (("left", own_name(end), "right") if end else ())
+    wanted = [Wanted("right", number) for number in range(1, end + 2)]
+    found = store.secrets("anna", wanted, request_of(end).request)
+    sealed = [version and version.sealed for version in found.versions]
+    rows = [version_of("right", number, number, size=5000).sealed for number in range(1, end + 1)]
+    assert sealed == [*rows, None]
+    assert found.request == (request_of(end) if end else None)
+    assert store.request_seq("anna", request_of(end + 1).request) == 0
+    assert store.newest_stamp("anna") == end
 
 
 def test_everything_acknowledged_before_a_kill_is_there_afterwards(tmp_path: Path) -> None:

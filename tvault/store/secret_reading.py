@@ -1,0 +1,232 @@
+"""The looks at secrets: statements of one read transaction, and what their rows tell.
+
+Every row is checked by its guard, and that it is the one looked for: SQLite's indexes only lead to it.
+Statements of several rows are closed even when one is damaged: an open one would go on showing the
+connection that moment.
+"""
+# ruff: noqa: S608  the statements are put together from constants
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from typing import Any, Final
+
+from tvault.model.commands import SecretEnd, SecretRequest, SecretVersion
+from tvault.model.records import NewestSecret, refuse_long_look
+from tvault.model.secret_looks import (
+    FoundHistory,
+    FoundNames,
+    FoundSecrets,
+    FoundVersion,
+    VersionMark,
+    Wanted,
+)
+from tvault.store.failures import JournalDamaged
+from tvault.store.secret_rows import LARGEST_INTEGER
+from tvault.store.secrets import (
+    END,
+    MARK,
+    MARK_COLUMNS,
+    REQUEST,
+    VERSION,
+    Mark,
+    end_of,
+    mark_of,
+    request_of,
+    whole_version,
+)
+
+_UNTIL_END: Final = MARK_COLUMNS + 6
+_NO_END: Final = (None,) * 6
+
+_WITH_ENDS: Final = (
+    "FROM secret_version v LEFT JOIN secret_end e"
+    " ON e.owner = v.owner AND e.name = v.name AND e.version = v.version"
+)
+_FIND: Final = f"SELECT {MARK}, {END}, v.ciphertext {_WITH_ENDS} WHERE v.owner = ? AND v.name = ?"
+_FIND_NEWEST: Final = f"{_FIND} ORDER BY v.version DESC LIMIT 1"
+_FIND_NUMBERED: Final = f"{_FIND} AND v.version = ?"
+# `+`: a search by owner and moment would go through the versions of all other secrets.
+_FIND_AT: Final = f"{_FIND} AND +v.valid_from <= ? ORDER BY v.version DESC LIMIT 1"
+
+_MARKS: Final = f"SELECT {MARK}, {END} {_WITH_ENDS} WHERE v.owner = ? AND v.name = ?"
+_NEWEST_MARK: Final = f"{_MARKS} ORDER BY v.version DESC LIMIT 1"
+_NUMBERED_MARK: Final = f"{_MARKS} AND v.version = ?"
+_HISTORY: Final = f"{_MARKS} ORDER BY v.version"
+
+_NEWEST_OF_EACH: Final = (
+    f"SELECT {MARK}, {END} {_WITH_ENDS} WHERE v.id IN (SELECT id FROM"
+    " (SELECT id, max(version) FROM secret_version WHERE owner = ? GROUP BY name))"
+)
+_LAST_BEGUN: Final = (
+    f"SELECT {MARK} FROM secret_version v WHERE v.owner = ? ORDER BY v.valid_from DESC LIMIT 1"
+)
+_LAST_ENDED: Final = f"SELECT {END} FROM secret_end e WHERE e.owner = ? ORDER BY e.valid_to DESC LIMIT 1"
+_REQUEST: Final = f"SELECT {REQUEST} FROM secret_request r WHERE r.owner = ? AND r.request = ?"
+_SAMPLES: Final = (
+    f"SELECT {VERSION} FROM secret_version v"
+    " WHERE v.id IN (SELECT max(id) FROM secret_version GROUP BY key_id)"
+)
+
+
+class ConnectionRecords:
+    """The newest rows of secrets, as one connection sees them."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def newest_secret(self, owner: str, name: str) -> NewestSecret:
+        """As in `model.records.Records`."""
+        row = self._connection.execute(_NEWEST_MARK, (owner, name)).fetchone()
+        if row is None:
+            return NewestSecret()
+        mark, end = _marked(row, owner, name)
+        seq = mark.seq if end is None else max(mark.seq, end[0])
+        return NewestSecret(mark.version, end is None, seq)
+
+    def newest_stamp(self, owner: str) -> int:
+        """As in `model.records.Records`."""
+        begun = self._connection.execute(_LAST_BEGUN, (owner,)).fetchone()
+        ended = self._connection.execute(_LAST_ENDED, (owner,)).fetchone()
+        return max(mark_of(begun).valid_from if begun else 0, end_of(ended)[1].valid_to if ended else 0)
+
+    def request(self, owner: str, request: bytes) -> tuple[int, SecretRequest | None]:
+        """A request that was carried out, and the entry that says so; else 0 and None."""
+        row = self._connection.execute(_REQUEST, (owner, request)).fetchone()
+        if row is None:
+            return 0, None
+        seq, found = request_of(row)
+        if (found.owner, found.request) != (owner, request):
+            raise _misled(seq)
+        return seq, found
+
+    def newest_version(self, owner: str, name: str) -> int:
+        """As in `store.secret_rows.KeptSecrets`."""
+        return self.newest_secret(owner, name).version
+
+    def is_ended(self, owner: str, name: str, version: int) -> bool:
+        """As in `store.secret_rows.KeptSecrets`."""
+        row = self._connection.execute(_NUMBERED_MARK, (owner, name, version)).fetchone()
+        return row is not None and _marked(row, owner, name)[1] is not None
+
+    def has_request(self, owner: str, request: bytes) -> bool:
+        """As in `store.secret_rows.KeptSecrets`."""
+        return bool(self.request(owner, request)[0])
+
+
+def find_secrets(
+    connection: sqlite3.Connection, owner: str, wanted: Sequence[Wanted], request: bytes | None
+) -> FoundSecrets:
+    """As `store.ports.Store.secrets`."""
+    seq, done = ConnectionRecords(connection).request(owner, request) if request else (0, None)
+    versions: list[FoundVersion | None] = []
+    count = size = 0
+    for each in wanted:
+        found, brought_by = _find(connection, owner, each)
+        versions.append(found)
+        seq = max(seq, brought_by)
+        if found is not None:
+            count += 1
+            size += len(found.sealed.ciphertext)
+            refuse_long_look(count, size)
+    return FoundSecrets(tuple(versions), done, seq)
+
+
+def read_history(connection: sqlite3.Connection, owner: str, name: str) -> FoundHistory:
+    """As `store.ports.Store.history`."""
+    marks: list[VersionMark] = []
+    highest = 0
+    with closing(connection.execute(_HISTORY, (owner, name))) as found:
+        rows = [_marked(row, owner, name) for row in found]
+    for number, (mark, end) in enumerate(rows, start=1):
+        if mark.version != number:
+            raise JournalDamaged(f"a version of a secret is gone, before that of entry {mark.seq}")
+        following = rows[number][0] if number < len(rows) else None
+        valid_to, seq = _validity(mark, end, following)
+        marks.append(VersionMark(mark.version, mark.valid_from, valid_to, mark.key_id))
+        highest = max(highest, seq)
+    return FoundHistory(tuple(marks), highest)
+
+
+def read_names(connection: sqlite3.Connection, owner: str) -> FoundNames:
+    """As `store.ports.Store.names`."""
+    names: list[str] = []
+    highest = 0
+    with closing(connection.execute(_NEWEST_OF_EACH, (owner,))) as found:
+        for row in found:
+            mark, end = _marked(row, owner, None)
+            _, seq = _validity(mark, end, None)
+            highest = max(highest, seq)
+            if end is None:
+                names.append(mark.name)
+    return FoundNames(tuple(sorted(names)), highest)
+
+
+def read_samples(connection: sqlite3.Connection) -> list[SecretVersion]:
+    """As `store.ports.Store.sample_secrets`."""
+    with closing(connection.execute(_SAMPLES)) as found:
+        return [whole_version(row) for row in found]
+
+
+def _find(connection: sqlite3.Connection, owner: str, wanted: Wanted) -> tuple[FoundVersion | None, int]:
+    """The version, None when there is none, and the highest entry that tells so."""
+    at = None
+    if wanted.version is not None:
+        bound = min(wanted.version, LARGEST_INTEGER)
+        row = connection.execute(_FIND_NUMBERED, (owner, wanted.name, bound)).fetchone()
+    elif wanted.at is not None:
+        at = max(-1, min(wanted.at, LARGEST_INTEGER))
+        row = connection.execute(_FIND_AT, (owner, wanted.name, at)).fetchone()
+    else:
+        row = connection.execute(_FIND_NEWEST, (owner, wanted.name)).fetchone()
+    if row is None:
+        return None, 0
+    mark, end = _marked(row, owner, wanted.name)
+    following = None
+    if wanted.version is not None or at is not None:
+        following = _following(connection, mark)
+    valid_to, seq = _validity(mark, end, following)
+    if at is not None and valid_to is not None and valid_to <= at:
+        return None, seq
+    sealed = mark.with_value(row[-1]).sealed
+    return FoundVersion(mark.version, mark.valid_from, valid_to, sealed), seq
+
+
+def _following(connection: sqlite3.Connection, mark: Mark) -> Mark | None:
+    key = (mark.owner, mark.name, mark.version + 1)
+    row = connection.execute(_NUMBERED_MARK, key).fetchone()
+    return None if row is None else _marked(row, mark.owner, mark.name)[0]
+
+
+def _marked(
+    row: Sequence[Any], owner: str, name: str | None
+) -> tuple[Mark, tuple[int, SecretEnd] | None]:
+    """The version in the first columns, which must be of this secret (of any of the owner's), and its
+    end in the next ones."""
+    mark = mark_of(row[:MARK_COLUMNS])
+    if mark.owner != owner or name not in (None, mark.name):
+        raise _misled(mark.seq)
+    columns = row[MARK_COLUMNS:_UNTIL_END]
+    if columns == _NO_END:
+        return mark, None
+    seq, end = end_of(columns)
+    if (end.owner, end.name, end.version) != (mark.owner, mark.name, mark.version):
+        raise _misled(seq)
+    return mark, (seq, end)
+
+
+def _validity(
+    mark: Mark, end: tuple[int, SecretEnd] | None, following: Mark | None
+) -> tuple[int | None, int]:
+    """When a version ceased to be valid, None when it is still, and the highest entry that tells so."""
+    if end is not None:
+        return end[1].valid_to, max(mark.seq, end[0])
+    if following is not None:
+        return following.valid_from, max(mark.seq, following.seq)
+    return None, mark.seq
+
+
+def _misled(seq: int) -> JournalDamaged:
+    return JournalDamaged(f"an index led to a row of entry {seq} that was not looked for")
