@@ -89,7 +89,7 @@ class Engine(Protocol):
         self, owner: str, wanted: Sequence[Wanted], request: bytes | None, deadline: float
     ) -> FoundSecrets:
         """What this node's journal holds, which may be out of date and uncommitted: a ground for a
-        write, which is judged, and for nothing that clients are told.  Raises `LookTooLong`."""
+        write, which is judged, and for nothing that clients are told.  Raises as `read_secrets` does."""
 
     def read_secrets(
         self, owner: str, wanted: Sequence[Wanted], request: bytes | None, deadline: float

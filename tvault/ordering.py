@@ -17,7 +17,14 @@ import msgspec
 
 from tvault.engine import EpochRefused, Overtaken, StaleEpoch, TokensExist, Written
 from tvault.model import verdicts
-from tvault.model.commands import Command, decode_command, decoded, encode_command, encode_rows
+from tvault.model.commands import (
+    Command,
+    WriteSecrets,
+    decode_command,
+    decoded,
+    encode_command,
+    encode_rows,
+)
 from tvault.model.rules import Judge
 from tvault.replication.messages import Message, Outcome, Proposal
 from tvault.replication.ready import Answer
@@ -25,6 +32,10 @@ from tvault.replication.replica import Replica
 
 GROUP_BYTES = 1024 * 1024
 """An entry takes no further command once its rows reach this size."""
+
+JUDGED_CHANGES = 2000
+"""Once so many changes of secrets have been judged, refused ones too, no further command is: each is a
+look at the disk, and meanwhile the node hears nobody."""
 
 REMEMBERED_PROPOSALS = 4096
 """How many proposals of other nodes are known again, should one arrive twice."""
@@ -171,10 +182,11 @@ class Ordering:
             return False
         group: list[_Admitted] = []
         beside: list[tuple[_Waiting, Callable[[int], Verdict]]] = []
-        while self._queue and self._judge.size_bytes < GROUP_BYTES:
+        changes = 0
+        while self._queue and self._judge.size_bytes < GROUP_BYTES and changes < JUDGED_CHANGES:
             waiting = self._queue.popleft()
             self._queued_bytes -= len(waiting.command)
-            self._admit(waiting, group, beside)
+            changes += self._admit(waiting, group, beside)
         if not group:
             return True
         ticket = self._new_ticket()
@@ -189,11 +201,14 @@ class Ordering:
         waiting: _Waiting,
         group: list[_Admitted],
         beside: list[tuple[_Waiting, Callable[[int], Verdict]]],
-    ) -> None:
+    ) -> int:
         """Judge one command: into the group, or refused; `beside` what the group stands in the way of,
-        whose verdict names the entry that the group becomes."""
+        whose verdict names the entry that the group becomes.  How many changes of secrets it had."""
+        changes = 0
         try:
-            verdict = self._judge.admit(decode_command(waiting.command))
+            command = decode_command(waiting.command)
+            verdict = self._judge.admit(command)
+            changes = len(command.changes) if isinstance(command, WriteSecrets) else 0
         except msgspec.DecodeError:
             verdict = verdicts.Unacceptable("no_blocks")
         obstacle: tuple[Callable[[int], Verdict], int, bool] | None = None
@@ -216,6 +231,7 @@ class Ordering:
                 beside.append((waiting, refusal))
             else:
                 self._tell(waiting, refusal(seq))
+        return changes
 
     def _is_first(self, sender: str, proposal: Proposal) -> bool:
         name = (sender, proposal.life, proposal.ticket)

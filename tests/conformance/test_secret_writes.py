@@ -60,7 +60,7 @@ def test_secrets_are_there_after_a_start(open_store: OpenStore) -> None:
     first = secrets_entry(ORIGIN, [row, version_of("other", 1, 5)])
     open_store().write(None, [first, secrets_entry(first.position, [], [end], [request])], 1)
     store = open_store()
-    assert store.newest_secret("anna", "key") == NewestSecret(1, False, 2)
+    assert store.newest_secrets("anna", ["key"])[0] == NewestSecret(1, False, 2)
     assert store.newest_stamp("anna") == 6
     assert store.names("anna") == FoundNames(("other",), 2)
     assert store.secrets("anna", [], request.request).request == request
@@ -84,7 +84,7 @@ def test_a_cut_takes_back_all_that_its_entries_did_to_secrets(store: Store) -> N
         assert (store.secrets("anna", asked, request_of(2).request), store.names("anna")) == before
         assert store.newest_stamp("anna") == 5
         assert store.request_seq("anna", request_of(2).request) == 0
-        assert store.newest_secret("anna", "key") == NewestSecret(1, True, 1)
+        assert store.newest_secrets("anna", ["key"])[0] == NewestSecret(1, True, 1)
         assert store.history("anna", "new") == FoundHistory((), 0)
 
 
@@ -246,7 +246,7 @@ def assert_same_answers(
     assert store.newest_stamp(owner) == naive.newest_stamp()
     for name in NAMES:
         assert store.history(owner, name) == naive.history(name)
-        assert store.newest_secret(owner, name) == naive.newest(name)
+        assert store.newest_secrets(owner, [name])[0] == naive.newest(name)
     stored = [row for _, rows in journal.held for row in rows.versions]
     samples = store.sample_secrets()
     assert all(row in stored for row in samples)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from tests.conformance.naive_secrets import request_of, secrets_entry, version_of
 from tvault.model.commands import Done, SecretEnd
@@ -51,7 +52,7 @@ def test_an_empty_store_knows_no_secret(store: Store) -> None:
     assert store.secrets("anna", [], None) == FoundSecrets((), None, 0)
     assert store.history("anna", "key") == FoundHistory((), 0)
     assert store.names("anna") == FoundNames((), 0)
-    assert store.newest_secret("anna", "key") == NewestSecret(0, False, 0)
+    assert store.newest_secrets("anna", ["key"])[0] == NewestSecret(0, False, 0)
     assert store.newest_stamp("anna") == 0
     assert store.request_seq("anna", bytes(16)) == 0
     assert list(store.sample_secrets()) == []
@@ -109,6 +110,17 @@ def test_one_look_finds_many_in_the_order_asked_for_and_the_request_with_them(st
     assert found.versions == (SECOND_FOUND, None, FIRST_FOUND, SECOND_FOUND)
     assert found.request == request_of(4)
     assert found.seq == 4
+
+
+def test_a_ciphertext_of_another_size_than_the_one_wanted_is_left_out(store: Store) -> None:
+    lived(store)
+    size = len(SECOND.sealed.ciphertext)
+    bare = replace(SECOND_FOUND, sealed=replace(SECOND.sealed, ciphertext=b""))
+    for wanted in (Wanted("key", 2), Wanted("key", at=REPLACED)):
+        for asked, found in ((size, SECOND_FOUND), (size + 1, bare), (0, bare)):
+            assert one(store, replace(wanted, size=asked))[0] == found
+    newest = one(store, Wanted("key", size=0))[0]
+    assert newest == replace(THIRD_FOUND, sealed=replace(THIRD.sealed, ciphertext=b""))
 
 
 def test_a_request_is_found_with_all_that_it_came_to(store: Store) -> None:
@@ -169,9 +181,9 @@ def test_the_judge_is_told_the_state_at_the_end_of_the_journal_entry_by_entry(st
         (2, NewestSecret(2, True, 2), REPLACED),
     ):
         store.write(keep, [], 2)
-        assert store.newest_secret("anna", "key") == state
+        assert store.newest_secrets("anna", ["key"])[0] == state
         assert store.newest_stamp("anna") == stamp
-    assert store.newest_secret("anna", "other") == NewestSecret()
+    assert store.newest_secrets("anna", ["other"])[0] == NewestSecret()
     store.write(None, entries[2:], 4)
     assert store.newest_stamp("anna") == BACK
 
@@ -198,6 +210,8 @@ def test_a_look_that_would_find_too_much_is_refused_but_one_version_never_is(sto
         store.secrets("anna", [Wanted("a"), Wanted("b")], None)
     assert store.secrets("anna", [Wanted("a"), Wanted("c"), Wanted("a")], None).seq == 1
     assert one(store, Wanted("b")) != (None, 0)
+    sized = [replace(Wanted(row.name), size=len(row.sealed.ciphertext)) for row in rows]
+    assert all(store.secrets("anna", sized, None).versions), "who names sizes holds as much already"
     store.write(None, [secrets_entry(store.last(), [version_of("c", 1, 5, size=whole)])], 0)
     found, _ = one(store, Wanted("c"))
     assert found is not None

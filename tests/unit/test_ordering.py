@@ -8,7 +8,7 @@ from tests.unit.office import Desk, Office, mint, put
 from tests.unit.replication.wire import Flying, Wire
 from tvault import ordering as ordering_module
 from tvault.engine import EpochRefused, Overtaken, StaleEpoch, TokensExist, Written
-from tvault.model.commands import Rotate, encode_command
+from tvault.model.commands import Keep, Rotate, WriteSecrets, encode_command
 from tvault.ordering import Declined
 from tvault.replication.messages import Outcome, Proposal, Superseded
 from tvault.replication.replica import WINDOW_ENTRIES
@@ -96,6 +96,17 @@ def test_a_request_about_secrets_is_carried_out_once_even_before_it_is_committed
     office.flow()
     assert office["n1"].verdict(1) is None
     assert office["n2"].verdict(2) == Overtaken(2)
+
+
+def test_one_gathering_judges_no_more_changes_of_secrets_than_it_may(office: Office) -> None:
+    """Those that are refused, too: meanwhile the node hears nobody."""
+    changes = tuple(Keep(f"s{number}", 1) for number in range(ordering_module.JUDGED_CHANGES // 2))
+    for ticket in (1, 2, 3):
+        office["n1"].submit(ticket, WriteSecrets("A", ticket.to_bytes(16, "big"), bytes(16), changes))
+    office["n1"].ordering.gather()
+    assert [office["n1"].verdict(ticket) for ticket in (1, 2, 3)] == [Overtaken(0), Overtaken(0), None]
+    office.flow()
+    assert office["n1"].verdict(3) == Overtaken(0)
 
 
 def test_a_command_that_is_none_is_declined_and_harms_no_other(office: Office) -> None:

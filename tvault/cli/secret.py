@@ -33,7 +33,7 @@ def command() -> None:
     """Keep secrets: values with names and versions."""
 
 
-@command.command("put")
+@command.command("put", context_settings={"ignore_unknown_options": True})  # they may be values
 @name_argument
 @click.argument("more", metavar="", nargs=-1, type=click.UNPROCESSED)
 @click.option("--file", metavar="FILE", help="Take the value from FILE, every byte; '-' is stdin.")
@@ -171,7 +171,7 @@ def _looking_for(ctx: click.Context, what: str) -> Iterator[None]:
     try:
         yield
     except VaultError as error:
-        if error.code == "malformed" and ctx.params.get("at"):
+        if error.code in {"malformed", "usage"} and ctx.params.get("at"):
             raise VaultError("usage", f"--at is a date and time of RFC 3339, such as {MOMENT}") from None
         if error.code != "not_found":
             raise

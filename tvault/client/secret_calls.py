@@ -194,7 +194,7 @@ def _once(idempotency_key: str | None) -> dict[str, str]:
 
 
 def _moment(at: datetime | str) -> str:
-    if isinstance(at, str):
+    if isinstance(at, str) and at.isascii():
         return at
     if not isinstance(at, datetime) or at.tzinfo is None:
         raise VaultError("usage", "at is a datetime with a time zone, or a text of RFC 3339")

@@ -86,8 +86,8 @@ class Records(Protocol):
     def exists(self, owner: str, epoch: int, digests: bytes) -> int:
         """The highest `seq` that brought one of the digests (16 bytes each, side by side), or 0."""
 
-    def newest_secret(self, owner: str, name: str) -> NewestSecret:
-        """The state of a secret: version 0 when it never had one."""
+    def newest_secrets(self, owner: str, names: Sequence[str]) -> list[NewestSecret]:
+        """The states of these secrets, in one look: version 0 when one never had any."""
 
     def newest_stamp(self, owner: str) -> int:
         """The latest moment at which a version of any secret of the owner began or ended, in

@@ -37,6 +37,10 @@ from tvault.model.verdicts import (
     Verdict,
 )
 
+COMMAND_BYTES: Final = 62 * 1024 * 1024
+"""Most bytes of all rows of a command, whatever the limits: an entry holds up to a MiB of others beside
+them, and must fit into one frame between nodes."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -51,12 +55,13 @@ class Limits:
         """Bounds that hold every command of a request within these limits.
 
         A value has no more canonical bytes than a body writes it with, but for a few; its block adds
-        less than 1 KiB to it even when it stands there alone, and so do the rows of a secret.
+        less than 1 KiB to it even when it stands there alone, and so do the rows of a secret.  None is
+        larger than what nodes send each other at once.
         """
         return Limits(
             sealed_bytes=sealed_bound(value_bytes),
             values=values,
-            command_bytes=body_bytes + 1024 * values,
+            command_bytes=min(body_bytes + 1024 * values, COMMAND_BYTES),
         )
 
 

@@ -21,11 +21,19 @@ Number = Annotated[int, msgspec.Meta(ge=0, le=LARGEST)]
 
 class Wanted(msgspec.Struct, frozen=True, array_like=True):
     """A version of a secret: the one of this number, or the one that was valid `at` a moment; without
-    either the newest that it ever had, which may have ended."""
+    either the newest that it ever had, which may have ended.
+
+    Its ciphertext is left empty when it has not `size` bytes; None: however many it has.
+    """
 
     name: str
     version: Number | None = None
     at: Number | None = None
+    size: Number | None = None
+
+    def takes(self, size: int) -> bool:
+        """Whether a ciphertext of so many bytes is wanted."""
+        return self.size is None or self.size == size
 
     @property
     def is_numbered_or_dated(self) -> bool:

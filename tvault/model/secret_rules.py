@@ -7,7 +7,7 @@ of one owner's secrets rise strictly from write to write, whatever the clock doe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from tvault.model.commands import (
@@ -15,6 +15,7 @@ from tvault.model.commands import (
     Change,
     Done,
     End,
+    Keep,
     Put,
     Sealed,
     SecretEnd,
@@ -91,9 +92,18 @@ class SecretGroup:
         seq = self._records.request_seq(owner, command.request)
         if seq:
             return Overtaken(seq)
-        for change in command.changes:
+        # What is to be changed comes first: others want the same, and then the many that are only to
+        # stay need no look.
+        changing = [change for change in command.changes if not isinstance(change, Keep)]
+        staying = [change for change in command.changes if isinstance(change, Keep)]
+        return self._moved(owner, changing) or self._moved(owner, staying)
+
+    def _moved(self, owner: str, changes: Sequence[Change]) -> Overtaken | None:
+        """Whether one of these secrets is another one than its change says."""
+        names = [change.name for change in changes]
+        for change, written in zip(changes, self._records.newest_secrets(owner, names), strict=True):
             here = self._newest.get((owner, change.name))
-            newest = here or self._records.newest_secret(owner, change.name)
+            newest = here or written
             if (newest.version, newest.is_live) != _expected(change):
                 return Overtaken(newest.seq, in_group=here is not None)
         return None

@@ -32,6 +32,11 @@ _WRAPPED_BYTES: Final = KEY_BYTES + 8
 """AES key wrap adds 8 bytes."""
 
 
+def sealed_size(value: bytes) -> int:
+    """How many bytes the ciphertext of a value has."""
+    return len(value) + _TAG_BYTES
+
+
 class KeyUnavailable(Exception):
     """A version cannot be opened, for the master key of this id is not there, or is not the one that
     wrapped its data key."""

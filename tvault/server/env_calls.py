@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 from tvault.errors import FieldError, VaultError
 from tvault.model.envfile import TooMany
@@ -15,6 +15,10 @@ from tvault.server.secret_requests import encoded_value, key_of, refuse_name
 from tvault.server.secret_vault import Missing, SecretVault
 from tvault.server.web import Answer, Call, json_answer
 from tvault.wire import ENV_ENCRYPT, Limits
+
+MOST_NAMES: Final = 10_000
+"""Most lines and references of a content, whatever `values_per_request`: each may bring rows of an
+entry."""
 
 
 class EnvCalls(Calls):
@@ -70,7 +74,11 @@ class EnvCalls(Calls):
         references = self._references(_content_of(document))
         names = references.first("secret")
         started = self._clock()
-        values = self._vault.current(call.owner, names, self._deadline()) if names else {}
+        try:
+            values = self._vault.current(call.owner, names, self._deadline()) if names else {}
+        except Missing as found:
+            asked = references.first("enc").values()
+            raise unresolved((*(names[name] for name in found.names), *asked)) from None
         most = self._limits.body_bytes
         with suppress(TooMany):
             answer = json_answer({"content": expand(references, values, most)})
@@ -83,7 +91,7 @@ class EnvCalls(Calls):
     def _references(self, content: str) -> References:
         """Raises `VaultError` `invalid_value`, and `too_large` for more of them, or of lines, than a
         request may have values."""
-        most = self._limits.values_per_request
+        most = min(self._limits.values_per_request, MOST_NAMES)
         with suppress(TooMany):
             return References(content, most)
         detail = f"A content has at most {most} lines that are not blank, and as many references."

@@ -316,11 +316,12 @@ class Node:
                 self._replica.receive(envelope, _now_ms())
 
     def _carry_all_out(self) -> None:
+        until = time.monotonic() + self._tick_s  # to judge what waits may take long: others are heard
         while True:
             ready = self._replica.ready()
             if ready is not None:
                 self._carry_out(ready)
-            elif not self._ordering.gather():
+            elif time.monotonic() >= until or not self._ordering.gather():
                 break
         self._send_all(())
         self._publish()

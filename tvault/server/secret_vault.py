@@ -7,8 +7,10 @@ on a confirmed read.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Final
 
 from tvault.engine import Engine, Written
@@ -28,15 +30,19 @@ from tvault.model.keys import KeyRing
 from tvault.model.records import LookTooLong
 from tvault.model.secret_looks import (
     FoundHistory,
-    FoundSecrets,
     FoundVersion,
     Wanted,
 )
-from tvault.model.secrets import KeyUnavailable, MasterKeys
+from tvault.model.secrets import KeyUnavailable, MasterKeys, sealed_size
 from tvault.server.preconditions import Condition
 
-ROUNDS: Final = 16
-"""How often a write is decided anew when other writes keep coming between."""
+QUICK_ROUNDS: Final = 3
+"""So often a write that others overtake is decided anew at once; from then on after a pause."""
+
+FIRST_PAUSE_SECONDS: Final = 0.02
+LONGEST_PAUSE_SECONDS: Final = 0.1
+"""A pause has a random length, up to twice that of the one before, so that one of many writers of a
+secret comes through at a time."""
 
 Found = FoundVersion | None
 Decide = Callable[[Sequence[Found]], Sequence[Change]]
@@ -109,12 +115,17 @@ class SecretVault:
         masters: MasterKeys,
         random: Callable[[int], bytes],
         most_bytes: int,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._engine = engine
         self._keys = keys
         self._masters = masters
         self._random = random
         self._most_bytes = most_bytes
+        self._clock = clock
+        self._pause = pause
 
     def request(self, owner: str, key: str | None, *asked: bytes) -> Request:
         """The request with this idempotency key, None if it has none, that asks for all of `asked`."""
@@ -141,7 +152,7 @@ class SecretVault:
             condition.check(current.version if current else None)
             return [self._change(owner, name, value, versions[0])]
 
-        outcome = self._write(owner, [name], request, decide, deadline)
+        outcome = self._write(owner, [_comparable(name, value)], request, decide, deadline)
         (done,) = outcome.done
         valid_from = outcome.stamp
         if valid_from is None:
@@ -161,7 +172,7 @@ class SecretVault:
             condition.check(current.version)
             return [End(name, current.version)]
 
-        outcome = self._write(owner, [name], request, decide, deadline)
+        outcome = self._write(owner, [Wanted(name, size=0)], request, decide, deadline)
         (done,) = outcome.done
         if outcome.stamp is not None:
             return DeleteDone(done.version, outcome.stamp)
@@ -182,7 +193,9 @@ class SecretVault:
 
         Raises `Missing` with the names of those that have none, and as `put` does.
         """
-        names = [*values, *(name for name in needed if name not in values)]
+        wanted = [_comparable(name, value) for name, value in values.items()]
+        wanted += [Wanted(name, size=0) for name in needed if name not in values]
+        names = [each.name for each in wanted]
 
         def decide(versions: Sequence[Found]) -> Sequence[Change]:
             there = dict(zip(names, versions, strict=True))
@@ -196,7 +209,7 @@ class SecretVault:
                 for name, found in there.items()
             ]
 
-        outcome = self._write(owner, names, request, decide, deadline)
+        outcome = self._write(owner, wanted, request, decide, deadline)
         return {done.name: done.version for done in outcome.done if done.name in values}
 
     def get(self, owner: str, wanted: Wanted, deadline: float) -> Secret:
@@ -213,26 +226,27 @@ class SecretVault:
         return Secret(wanted.name, value, found.version, found.valid_from, found.valid_to)
 
     def current(self, owner: str, names: Collection[str], deadline: float) -> dict[str, str]:
-        """The values that these secrets have at one moment; those without one are left out.
+        """The values that these secrets have at one moment.
 
-        Raises `VaultError` `too_large` when they are too long together, `key_unavailable`.
+        Raises `Missing` with the names of those that have none; `VaultError` `too_large` when they are
+        too long together, `key_unavailable`.
         """
         try:
             found = self._engine.read_secrets(owner, list(map(Wanted, names)), None, deadline)
         except LookTooLong:
             raise self._too_long() from None
-        live = {
-            name: version
-            for name, version in zip(names, found.versions, strict=True)
-            if version is not None and version.is_live
-        }
+        versions = dict(zip(names, found.versions, strict=True))
+        live = {name: there for name, there in versions.items() if there is not None and there.is_live}
+        if len(live) < len(versions):
+            raise Missing([name for name in versions if name not in live])
         if sum(len(version.sealed.ciphertext) for version in live.values()) > self._most_bytes:
             raise self._too_long()
         return {name: self._opened(owner, name, version) for name, version in live.items()}
 
     def missing(self, owner: str, names: Collection[str], deadline: float) -> set[str]:
         """Which of these secrets have no value."""
-        found = self._look(owner, list(map(Wanted, names)), None, deadline, is_confirmed=True)
+        wanted = [Wanted(name, size=0) for name in names]
+        found = self._engine.read_secrets(owner, wanted, None, deadline)
         return {name for name, there in zip(names, found.versions, strict=True) if not _live(there)}
 
     def history(self, owner: str, name: str, deadline: float) -> FoundHistory:
@@ -247,14 +261,15 @@ class SecretVault:
         return self._engine.read_names(owner, deadline).names
 
     def _write(
-        self, owner: str, names: Sequence[str], request: Request, decide: Decide, deadline: float
+        self, owner: str, wanted: Sequence[Wanted], request: Request, decide: Decide, deadline: float
     ) -> _Outcome:
         """Carry the request out, once.  `decide` makes the changes of the newest version of each name,
         or refuses."""
-        wanted = list(map(Wanted, names))
         is_confirmed = False
-        for _ in range(ROUNDS):
-            found = self._look(owner, wanted, request.name, deadline, is_confirmed=is_confirmed)
+        for number in count():
+            self._wait_for_turn(number, deadline)
+            look = self._engine.read_secrets if is_confirmed else self._engine.peek_secrets
+            found = look(owner, wanted, request.name, deadline)
             changes: Sequence[Change] = ()
             if found.request is not None:
                 if is_confirmed:
@@ -275,29 +290,15 @@ class SecretVault:
             elif changes and is_confirmed:
                 return _Outcome(_done(changes), versions=found.versions)
             is_confirmed = True
-        raise VaultError("unavailable", "Other writes kept coming between; try again.")
+        raise AssertionError("rounds do not end")
 
-    def _look(
-        self,
-        owner: str,
-        wanted: Sequence[Wanted],
-        request: bytes | None,
-        deadline: float,
-        *,
-        is_confirmed: bool,
-    ) -> FoundSecrets:
-        """One look, or several when it is too long: then not of one moment, which is judged anyway.  The
-        last one knows the request, if any does."""
-        look = self._engine.read_secrets if is_confirmed else self._engine.peek_secrets
-        try:
-            return look(owner, wanted, request, deadline)
-        except LookTooLong:
-            middle = len(wanted) // 2
-            one, two = (
-                self._look(owner, half, request, deadline, is_confirmed=is_confirmed)
-                for half in (wanted[:middle], wanted[middle:])
-            )
-            return FoundSecrets((*one.versions, *two.versions), two.request, max(one.seq, two.seq))
+    def _wait_for_turn(self, number: int, deadline: float) -> None:
+        """Before round `number`, from 0: raises `VaultError` `unavailable` once the time is up."""
+        if self._clock() >= deadline:
+            raise VaultError("unavailable", "Other writes kept coming between; try again.")
+        if number >= QUICK_ROUNDS:
+            longest = min(FIRST_PAUSE_SECONDS * 2 ** (number - QUICK_ROUNDS), LONGEST_PAUSE_SECONDS)
+            self._pause(longest * self._random(1)[0] / 256)
 
     def _change(self, owner: str, name: str, value: str, found: Found) -> Change:
         current = _live(found)
@@ -315,7 +316,7 @@ class SecretVault:
             return False
 
     def _numbered(self, owner: str, name: str, version: int, deadline: float) -> FoundVersion:
-        wanted = [Wanted(name, version)]
+        wanted = [Wanted(name, version, size=0)]
         (found,) = self._engine.read_secrets(owner, wanted, None, deadline).versions
         assert found is not None, "a version never goes away"
         return found
@@ -350,6 +351,11 @@ class Missing(Exception):
 def no_such_secret() -> VaultError:
     """The one refusal for a secret that is not there, whatever the reason."""
     return VaultError("not_found", "There is no such secret.")
+
+
+def _comparable(name: str, value: str) -> Wanted:
+    """The newest version, with its ciphertext only if it may be of this value."""
+    return Wanted(name, size=sealed_size(value.encode()))
 
 
 def _live(found: Found) -> Found:

@@ -29,6 +29,7 @@ READ_ENTRIES = 2**16
 
 _HELD_ENTRIES = 2**12  # many objects at once are slow to collect
 _HELD_TOKENS = 2**16
+_HELD_BYTES = 2**24  # of entries that hold long secrets
 
 FAN_IN = 4
 """So many runs of about one size become one: each token is written once for each power of it."""
@@ -161,6 +162,7 @@ class Gathering:
         self._epochs = before.epochs if before else NO_EPOCHS
         self._waiting: list[Stored] = []
         self._waiting_tokens = 0
+        self._waiting_bytes = 0
         self._keys: list[Keys] = []
         self._spots: list[Spots] = []
         self._tokens = 0
@@ -175,7 +177,12 @@ class Gathering:
         self._waiting.append(stored)
         self._last = stored.entry.position
         self._waiting_tokens += sum(map(len, stored.rows.blocks))
-        if len(self._waiting) >= _HELD_ENTRIES or self._waiting_tokens >= _HELD_TOKENS:
+        self._waiting_bytes += len(stored.entry.body)
+        if (
+            len(self._waiting) >= _HELD_ENTRIES
+            or self._waiting_tokens >= _HELD_TOKENS
+            or self._waiting_bytes >= _HELD_BYTES
+        ):
             self._convert()
 
     def add_generation(self, generation: Generation) -> None:
@@ -201,7 +208,8 @@ class Gathering:
         return write_run(folder, stretch, in_parts([Columns(high, low, spots)]))
 
     def _convert(self) -> None:
-        waiting, self._waiting, self._waiting_tokens = self._waiting, [], 0
+        waiting, self._waiting = self._waiting, []
+        self._waiting_tokens = self._waiting_bytes = 0
         ids = rising_ids(waiting, self._top_block)
         blocks = [block for stored in waiting for block in stored.rows.blocks]
         starts = [

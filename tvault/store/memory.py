@@ -127,9 +127,9 @@ class MemoryStore:
                 return 0
             return max((known[digest][0] for digest in _split(digests) if digest in known), default=0)
 
-    def newest_secret(self, owner: str, name: str) -> NewestSecret:
+    def newest_secrets(self, owner: str, names: Sequence[str]) -> list[NewestSecret]:
         with self._lock:
-            return self._secrets.newest_secret(owner, name)
+            return [self._secrets.newest_secret(owner, name) for name in names]
 
     def newest_stamp(self, owner: str) -> int:
         with self._lock:

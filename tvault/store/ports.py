@@ -71,8 +71,9 @@ class Store(Protocol):
         none is there.  Cheaper than `find`: opens no block it need not."""
 
     # Secrets: any thread.
-    def newest_secret(self, owner: str, name: str) -> NewestSecret:
-        """The state of a secret, by uncommitted entries, too: version 0 when it never had one."""
+    def newest_secrets(self, owner: str, names: Sequence[str]) -> list[NewestSecret]:
+        """The states of these secrets in one look, by uncommitted entries, too: version 0 when one never
+        had any."""
 
     def newest_stamp(self, owner: str) -> int:
         """The latest moment at which a version of any secret of the owner began or ended, by uncommitted
@@ -84,7 +85,7 @@ class Store(Protocol):
     def secrets(self, owner: str, wanted: Sequence[Wanted], request: bytes | None) -> FoundSecrets:
         """What is wanted of the owner's secrets, and whether a request was carried out, in one look,
         uncommitted entries included.  Raises `model.records.LookTooLong` when there are several and
-        their ciphertexts are too long together."""
+        the ciphertexts of those that are wanted in any size are too long together."""
 
     def history(self, owner: str, name: str) -> FoundHistory:
         """All versions of a secret, uncommitted ones included."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from tvault.model.commands import Rows, SecretEnd, SecretRequest, SecretVersion
 from tvault.model.records import NewestSecret, refuse_long_look
 from tvault.model.secret_looks import (
@@ -101,7 +103,11 @@ class SecretMemory:
     def secrets(self, owner: str, wanted: Sequence[Wanted], request: bytes | None) -> FoundSecrets:
         """As in `store.ports.Store`."""
         found = [self._find(owner, each) for each in wanted]
-        sizes = [len(version.sealed.ciphertext) for version, _ in found if version]
+        sizes = [
+            len(version.sealed.ciphertext)
+            for (version, _), each in zip(found, wanted, strict=True)
+            if version and each.size is None
+        ]
         refuse_long_look(len(sizes), sum(sizes))
         done_by, done = self._requests.get((owner, request or b""), (0, None))
         return FoundSecrets(
@@ -153,7 +159,10 @@ class SecretMemory:
         at = wanted.at if wanted.version is None else None
         if at is not None and valid_to is not None and valid_to <= at:
             return None, seq
-        return FoundVersion(row.version, row.valid_from, valid_to, row.sealed), seq
+        sealed = row.sealed
+        if not wanted.takes(len(sealed.ciphertext)):
+            sealed = msgspec.structs.replace(sealed, ciphertext=b"")
+        return FoundVersion(row.version, row.valid_from, valid_to, sealed), seq
 
 
 class KeptOf:

@@ -9,11 +9,12 @@ connection that moment.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, NamedTuple
 
-from tvault.model.commands import SecretEnd, SecretRequest, SecretVersion
+from tvault.model.commands import Sealed, SecretEnd, SecretRequest, SecretVersion
 from tvault.model.records import NewestSecret, refuse_long_look
 from tvault.model.secret_looks import (
     FoundHistory,
@@ -24,6 +25,7 @@ from tvault.model.secret_looks import (
     Wanted,
 )
 from tvault.store.failures import JournalDamaged
+from tvault.store.records import KEYS_AT_ONCE
 from tvault.store.secret_rows import LARGEST_INTEGER
 from tvault.store.secrets import (
     END,
@@ -45,21 +47,25 @@ _WITH_ENDS: Final = (
     "FROM secret_version v LEFT JOIN secret_end e"
     " ON e.owner = v.owner AND e.name = v.name AND e.version = v.version"
 )
-_FIND: Final = f"SELECT {MARK}, {END}, v.ciphertext {_WITH_ENDS} WHERE v.owner = ? AND v.name = ?"
+_PLACED: Final = f"SELECT {MARK}, {END}, v.id, length(v.ciphertext)"
+_FIND: Final = f"{_PLACED} {_WITH_ENDS} WHERE v.owner = ? AND v.name = ?"
 _FIND_NEWEST: Final = f"{_FIND} ORDER BY v.version DESC LIMIT 1"
 _FIND_NUMBERED: Final = f"{_FIND} AND v.version = ?"
 # `+`: a search by owner and moment would go through the versions of all other secrets.
 _FIND_AT: Final = f"{_FIND} AND +v.valid_from <= ? ORDER BY v.version DESC LIMIT 1"
 
 _MARKS: Final = f"SELECT {MARK}, {END} {_WITH_ENDS} WHERE v.owner = ? AND v.name = ?"
-_NEWEST_MARK: Final = f"{_MARKS} ORDER BY v.version DESC LIMIT 1"
 _NUMBERED_MARK: Final = f"{_MARKS} AND v.version = ?"
 _HISTORY: Final = f"{_MARKS} ORDER BY v.version"
 
+# A row that the index does not lead to is told as nothing but NULL.
 _NEWEST_OF_EACH: Final = (
-    f"SELECT {MARK}, {END} {_WITH_ENDS} WHERE v.id IN (SELECT id FROM"
-    " (SELECT id, max(version) FROM secret_version WHERE owner = ? GROUP BY name))"
+    f"{_PLACED}, n.newest FROM"
+    " (SELECT id, max(version) AS newest FROM secret_version WHERE owner = ? GROUP BY name) n"
+    " LEFT JOIN secret_version v ON v.id = n.id LEFT JOIN secret_end e"
+    " ON e.owner = v.owner AND e.name = v.name AND e.version = v.version"
 )
+_CIPHERTEXTS: Final = "SELECT id, ciphertext FROM secret_version WHERE id IN"
 _LAST_BEGUN: Final = (
     f"SELECT {MARK} FROM secret_version v WHERE v.owner = ? ORDER BY v.valid_from DESC LIMIT 1"
 )
@@ -71,20 +77,36 @@ _SAMPLES: Final = (
 )
 
 
+class _Located(NamedTuple):
+    """A version where it stands: when it ceased to be valid, the highest entry that tells so, its row's
+    id, the bytes of its ciphertext, and whether it was valid at the moment asked for."""
+
+    mark: Mark
+    valid_to: int | None
+    seq: int
+    id: int
+    size: int
+    is_valid: bool = True
+
+    def found(self, ciphertexts: Mapping[int, bytes] | None) -> FoundVersion:
+        """It with its ciphertext, or without when there are none."""
+        mark = self.mark
+        if ciphertexts is None:
+            sealed = Sealed(b"", mark.nonce, mark.wrapped_key, mark.key_id)
+        else:
+            sealed = mark.with_value(ciphertexts[self.id]).sealed
+        return FoundVersion(mark.version, mark.valid_from, self.valid_to, sealed)
+
+
 class ConnectionRecords:
     """The newest rows of secrets, as one connection sees them."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    def newest_secret(self, owner: str, name: str) -> NewestSecret:
-        """As in `model.records.Records`."""
-        row = self._connection.execute(_NEWEST_MARK, (owner, name)).fetchone()
-        if row is None:
-            return NewestSecret()
-        mark, end = _marked(row, owner, name)
-        seq = mark.seq if end is None else max(mark.seq, end[0])
-        return NewestSecret(mark.version, end is None, seq)
+    def newest_version(self, owner: str, name: str) -> int:
+        """As in `store.secret_rows.KeptSecrets`."""
+        return read_newest(self._connection, owner, [name])[0].version
 
     def newest_stamp(self, owner: str) -> int:
         """As in `model.records.Records`."""
@@ -102,10 +124,6 @@ class ConnectionRecords:
             raise _misled(seq)
         return seq, found
 
-    def newest_version(self, owner: str, name: str) -> int:
-        """As in `store.secret_rows.KeptSecrets`."""
-        return self.newest_secret(owner, name).version
-
     def is_ended(self, owner: str, name: str, version: int) -> bool:
         """As in `store.secret_rows.KeptSecrets`."""
         row = self._connection.execute(_NUMBERED_MARK, (owner, name, version)).fetchone()
@@ -116,22 +134,39 @@ class ConnectionRecords:
         return bool(self.request(owner, request)[0])
 
 
+def read_newest(connection: sqlite3.Connection, owner: str, names: Sequence[str]) -> list[NewestSecret]:
+    """As `model.records.Records.newest_secrets`."""
+    found = _newest_of(connection, owner, names)
+    return [
+        NewestSecret(there.mark.version, there.valid_to is None, there.seq) if there else NewestSecret()
+        for there in map(found.get, names)
+    ]
+
+
 def find_secrets(
     connection: sqlite3.Connection, owner: str, wanted: Sequence[Wanted], request: bytes | None
 ) -> FoundSecrets:
     """As `store.ports.Store.secrets`."""
     seq, done = ConnectionRecords(connection).request(owner, request) if request else (0, None)
-    versions: list[FoundVersion | None] = []
-    count = size = 0
-    for each in wanted:
-        found, brought_by = _find(connection, owner, each)
-        versions.append(found)
-        seq = max(seq, brought_by)
-        if found is not None:
-            count += 1
-            size += len(found.sealed.ciphertext)
-            refuse_long_look(count, size)
-    return FoundSecrets(tuple(versions), done, seq)
+    names = [each.name for each in wanted if not each.is_numbered_or_dated]
+    newest = _newest_of(connection, owner, names)
+    located = [
+        _find(connection, owner, each) if each.is_numbered_or_dated else newest.get(each.name)
+        for each in wanted
+    ]
+    highest = max([seq, *(there.seq for there in located if there)])
+    there = [None if each is None or not each.is_valid else each for each in located]
+    pairs = list(zip(there, wanted, strict=True))
+    # Whoever names sizes holds as many bytes already.
+    unbounded = [each.size for each, one in pairs if each and one.size is None]
+    refuse_long_look(len(unbounded), sum(unbounded))
+    opened = {each.id for each, one in pairs if each and one.takes(each.size)}
+    ciphertexts = _ciphertexts_of(connection, sorted(opened))
+    versions = tuple(
+        None if each is None else each.found(ciphertexts if one.takes(each.size) else None)
+        for each, one in pairs
+    )
+    return FoundSecrets(versions, done, highest)
 
 
 def read_history(connection: sqlite3.Connection, owner: str, name: str) -> FoundHistory:
@@ -170,28 +205,58 @@ def read_samples(connection: sqlite3.Connection) -> list[SecretVersion]:
         return [whole_version(row) for row in found]
 
 
-def _find(connection: sqlite3.Connection, owner: str, wanted: Wanted) -> tuple[FoundVersion | None, int]:
-    """The version, None when there is none, and the highest entry that tells so."""
-    at = None
+def _newest_of(connection: sqlite3.Connection, owner: str, names: Sequence[str]) -> dict[str, _Located]:
+    """The newest version of each of these secrets that ever had one."""
+    found: dict[str, _Located] = {}
+    for name in names:
+        row = connection.execute(_FIND_NEWEST, (owner, name)).fetchone()
+        if row is not None:
+            found[name] = _located(row, owner, name)
+    return found
+
+
+def _find(connection: sqlite3.Connection, owner: str, wanted: Wanted) -> _Located | None:
+    """The version that is wanted by its number or a moment."""
     if wanted.version is not None:
         bound = min(wanted.version, LARGEST_INTEGER)
         row = connection.execute(_FIND_NUMBERED, (owner, wanted.name, bound)).fetchone()
-    elif wanted.at is not None:
-        at = max(-1, min(wanted.at, LARGEST_INTEGER))
-        row = connection.execute(_FIND_AT, (owner, wanted.name, at)).fetchone()
     else:
-        row = connection.execute(_FIND_NEWEST, (owner, wanted.name)).fetchone()
+        bound = max(-1, min(wanted.at or 0, LARGEST_INTEGER))
+        row = connection.execute(_FIND_AT, (owner, wanted.name, bound)).fetchone()
     if row is None:
-        return None, 0
-    mark, end = _marked(row, owner, wanted.name)
-    following = None
-    if wanted.version is not None or at is not None:
-        following = _following(connection, mark)
-    valid_to, seq = _validity(mark, end, following)
-    if at is not None and valid_to is not None and valid_to <= at:
-        return None, seq
-    sealed = mark.with_value(row[-1]).sealed
-    return FoundVersion(mark.version, mark.valid_from, valid_to, sealed), seq
+        return None
+    there = _located(row, owner, wanted.name, partial(_following, connection))
+    if wanted.version is None and wanted.at is not None and there.valid_to is not None:
+        return there._replace(is_valid=wanted.at < there.valid_to)
+    return there
+
+
+def _located(
+    row: Sequence[Any],
+    owner: str,
+    name: str | None,
+    following: Callable[[Mark], Mark | None] | None = None,
+) -> _Located:
+    """The version in the first columns, its end in the next ones, its id and size in the last."""
+    mark, end = _marked(row, owner, name)
+    valid_to, seq = _validity(mark, end, None if following is None else following(mark))
+    return _Located(mark, valid_to, seq, row[_UNTIL_END], row[_UNTIL_END + 1])
+
+
+def _newest_located(row: Sequence[Any], owner: str) -> _Located:
+    """As `_located`, of a row that the index says is the newest version of its secret."""
+    there = _located(row, owner, None)
+    if there.mark.version != row[-1]:
+        raise _misled(there.mark.seq)
+    return there
+
+
+def _ciphertexts_of(connection: sqlite3.Connection, ids: Sequence[int]) -> dict[int, bytes]:
+    found: dict[int, bytes] = {}
+    for at in range(0, len(ids), KEYS_AT_ONCE):
+        some = ids[at : at + KEYS_AT_ONCE]
+        found.update(connection.execute(f"{_CIPHERTEXTS} ({','.join('?' * len(some))})", some))
+    return found
 
 
 def _following(connection: sqlite3.Connection, mark: Mark) -> Mark | None:
@@ -205,6 +270,8 @@ def _marked(
 ) -> tuple[Mark, tuple[int, SecretEnd] | None]:
     """The version in the first columns, which must be of this secret (of any of the owner's), and its
     end in the next ones."""
+    if row[0] is None:
+        raise JournalDamaged("the row of a secret is gone")
     mark = mark_of(row[:MARK_COLUMNS])
     if mark.owner != owner or name not in (None, mark.name):
         raise _misled(mark.seq)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,7 @@ from tvault.store.secret_reading import (
     find_secrets,
     read_history,
     read_names,
+    read_newest,
     read_samples,
 )
 from tvault.store.secrets import TABLES, check_indexes, check_secrets, insert_secrets
@@ -65,6 +67,9 @@ INDEX_FOLDER = "index"
 
 _LOAD_TOKENS = 2**17  # tokens that are taken over together
 _LOAD_ENTRIES = 2**12  # or fewer, when entries are small: many objects at once are slow to collect
+_LOAD_BYTES = 2**24  # or they are long: each is held twice
+
+_WIDE_SECRETS = 100  # of looks at more secrets than that one is made at a time
 
 _Epochs = dict[str, tuple[tuple[int, int], ...]]
 
@@ -99,6 +104,7 @@ class SqliteStore:
         self._counts = (0, 0)
         self._epochs: _Epochs = {}
         self._folder = folder
+        self._wide_look = threading.Lock()
         path = folder / FILE_NAME
         self._database = Database(path, cache_mib=cache_mib, readers=readers, migrations=migrations)
         try:
@@ -224,9 +230,9 @@ class SqliteStore:
         with self._connection_for(len(ids)) as connection:
             return read_highest_seq(connection, ids.tolist())
 
-    def newest_secret(self, owner: str, name: str) -> NewestSecret:
-        with self._database.glance() as connection:
-            return ConnectionRecords(connection).newest_secret(owner, name)
+    def newest_secrets(self, owner: str, names: Sequence[str]) -> list[NewestSecret]:
+        with self._connection_for(len(names)) as connection:
+            return read_newest(connection, owner, names)
 
     def newest_stamp(self, owner: str) -> int:
         with self._database.look() as connection:
@@ -237,7 +243,10 @@ class SqliteStore:
             return ConnectionRecords(connection).request(owner, request)[0]
 
     def secrets(self, owner: str, wanted: Sequence[Wanted], request: bytes | None) -> FoundSecrets:
-        with self._database.look() as connection:
+        # SQLite hands the interpreter over at every row: of several looks at many, each would make all
+        # others wait, and the thread that writes.
+        turn = self._wide_look if len(wanted) > _WIDE_SECRETS else nullcontext()
+        with turn, self._database.look() as connection:
             return find_secrets(connection, owner, wanted, request)
 
     def history(self, owner: str, name: str) -> FoundHistory:
@@ -289,14 +298,15 @@ class SqliteStore:
             self._take_epochs(vouched, read_epochs(connection, vouched.last.seq))
             check_secrets(connection, vouched.last.seq)
             waiting: list[Stored] = []
-            tokens = 0
+            tokens = size = 0
             for stored in read_journal(connection, vouched.last):
                 waiting.append(stored)
                 tokens += sum(map(len, stored.rows.blocks))
-                if tokens >= _LOAD_TOKENS or len(waiting) >= _LOAD_ENTRIES:
+                size += len(stored.entry.body)
+                if tokens >= _LOAD_TOKENS or len(waiting) >= _LOAD_ENTRIES or size >= _LOAD_BYTES:
                     self._take_over(waiting)
                     waiting = []
-                    tokens = 0
+                    tokens = size = 0
             if waiting:
                 self._take_over(waiting)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tvault.model.commands import Rows
 from tvault.model.records import NewestSecret
 
@@ -30,6 +32,9 @@ class Rowbook:
 
     def newest_secret(self, owner: str, name: str) -> NewestSecret:
         return self.secrets.get((owner, name), NewestSecret())
+
+    def newest_secrets(self, owner: str, names: Sequence[str]) -> list[NewestSecret]:
+        return [self.newest_secret(owner, name) for name in names]
 
     def newest_stamp(self, owner: str) -> int:
         return self.stamps.get(owner, 0)

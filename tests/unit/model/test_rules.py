@@ -28,6 +28,8 @@ from tvault.model.verdicts import (
     Unacceptable,
     Verdict,
 )
+from tvault.ordering import GROUP_BYTES
+from tvault.server.frames import FRAME_BYTES
 
 OWNERS = ("A", "B")
 
@@ -211,6 +213,11 @@ def test_every_mint_of_a_request_within_its_limits_is_within_the_bounds() -> Non
     largest = bytes(sealed_bound(70_000))
     command = Mint("A", 1, (block(1, sealed=largest), block(2, sealed=largest)))
     assert judge(limits=limits).admit(command) == Admitted()
+
+
+def test_no_command_is_longer_than_what_nodes_send_each_other_at_once_whatever_the_limits() -> None:
+    limits = Limits.for_requests(values=1_000_000, body_bytes=1 << 20, value_bytes=1000)
+    assert limits.command_bytes + GROUP_BYTES < FRAME_BYTES
 
 
 NUMBERS = st.lists(st.integers(0, 8), min_size=1, max_size=3, unique=True) | st.lists(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -19,7 +18,7 @@ from tvault.errors import VaultError
 from tvault.model.commands import Done, SecretRequest, WriteSecrets
 from tvault.model.secret_looks import FoundSecrets, Wanted
 from tvault.server.preconditions import condition_in
-from tvault.server.secret_vault import ROUNDS, SecretVault
+from tvault.server.secret_vault import LONGEST_PAUSE_SECONDS, QUICK_ROUNDS, SecretVault
 
 
 class Unheard(LoneEngine):
@@ -279,9 +278,21 @@ class Hopeless(LoneEngine):
         return Overtaken(0)
 
 
-def test_a_write_that_is_overtaken_again_and_again_is_given_up() -> None:
+def test_a_write_that_is_overtaken_again_and_again_pauses_and_is_given_up_when_its_time_is_up() -> None:
     engine = Hopeless(KEYS)
+    pauses: list[float] = []
+
+    def random(count: int) -> bytes:
+        return b"\xff" * count
+
+    secrets = SecretVault(
+        engine, RING, MASTERS, random, MOST, clock=lambda: 1.0 + sum(pauses), pause=pauses.append
+    )
+    request = secrets.request("alice", None)
     with pytest.raises(VaultError) as caught:
-        put(SecretVault(engine, RING, MASTERS, os.urandom, MOST), "a")
+        secrets.put("alice", "NAME", "a", ALWAYS, request, 3.0)
     assert caught.value.code == "unavailable"
-    assert engine.calls.count("write_secrets") == ROUNDS
+    assert engine.calls.count("write_secrets") == QUICK_ROUNDS + len(pauses)
+    assert pauses == sorted(pauses)
+    assert pauses[-1] <= LONGEST_PAUSE_SECONDS
+    assert 2.0 <= sum(pauses) < 2.0 + LONGEST_PAUSE_SECONDS

@@ -14,6 +14,7 @@ from tests.unit.server.serving import KEYS, MASTERS, RING
 from tvault.errors import VaultError
 from tvault.model.records import LookTooLong
 from tvault.model.secret_looks import FoundSecrets, Wanted
+from tvault.model.secrets import MasterKeys
 from tvault.server.secret_vault import Missing, SecretVault
 
 
@@ -27,23 +28,24 @@ def store(
 class ShortSighted(Behind):
     """Looks at more than two secrets are too long for it."""
 
-    def peek_secrets(self, owner: str, wanted: Sequence[Wanted], *more: Any) -> FoundSecrets:
-        if len(wanted) > 2:
-            raise LookTooLong
-        return super().peek_secrets(owner, wanted, *more)
-
     def read_secrets(self, owner: str, wanted: Sequence[Wanted], *more: Any) -> FoundSecrets:
         if len(wanted) > 2:
             raise LookTooLong
         return super().read_secrets(owner, wanted, *more)
 
 
-@pytest.mark.parametrize("kind", [Behind, ShortSighted])
+class Noting(Behind):
+    """Notes what a glance finds."""
+
+    def peek_secrets(self, owner: str, wanted: Sequence[Wanted], *more: Any) -> FoundSecrets:
+        seen = super().peek_secrets(owner, wanted, *more)
+        self.found = seen.versions
+        return seen
+
+
 def test_several_secrets_begin_at_one_moment_and_those_that_are_so_already_begin_nothing(
-    kind: type[Behind],
+    engine: Behind, secrets: SecretVault
 ) -> None:
-    engine = kind(KEYS)
-    secrets = SecretVault(engine, RING, MASTERS, os.urandom, MOST)
     names = ["A", "B", "C", "D", "E"]
     put(secrets, "old", "A")
     put(secrets, "same", "B")
@@ -88,8 +90,11 @@ def test_current_values_are_of_one_look_and_not_longer_than_an_answer(
     put(secrets, "", "C")
     del engine.calls[:]
 
-    assert secrets.current("alice", ["C", "B", "A", "NO"], soon()) == {"C": "", "A": "a"}
+    assert secrets.current("alice", ["C", "A"], soon()) == {"C": "", "A": "a"}
     assert engine.calls == ["read_secrets"]
+    with pytest.raises(Missing) as missing:
+        secrets.current("alice", ["C", "B", "A", "NO"], soon())
+    assert missing.value.names == ("B", "NO")
     put(secrets, "x" * MOST, "A")
     with pytest.raises(VaultError) as caught:
         secrets.current("alice", ["A", "C"], soon())
@@ -98,3 +103,29 @@ def test_current_values_are_of_one_look_and_not_longer_than_an_answer(
     with pytest.raises(VaultError) as caught:
         far.current("alice", ["A", "B", "C"], soon())
     assert caught.value.code == "too_large"
+
+
+def test_all_that_has_no_value_is_named_before_any_key_is_asked_for(
+    engine: Behind, secrets: SecretVault
+) -> None:
+    put(secrets, "x", "SEALED")
+    other = MasterKeys("m2", {"m2": b"2" * 32}, os.urandom)
+    keyless = SecretVault(engine, RING, other, os.urandom, MOST)
+    with pytest.raises(Missing) as caught:
+        keyless.current("alice", ["SEALED", "NO"], soon())
+    assert caught.value.names == ("NO",)
+    with pytest.raises(VaultError) as refused:
+        keyless.current("alice", ["SEALED"], soon())
+    assert refused.value.code == "key_unavailable"
+
+
+def test_of_values_that_cannot_be_equal_no_ciphertext_is_read(
+    engine: Behind, secrets: SecretVault
+) -> None:
+    for name in ("A", "B", "C"):
+        put(secrets, "12345", name)
+    looks = Noting(KEYS)
+    looks.share(engine)
+    noted = SecretVault(looks, RING, MASTERS, os.urandom, MOST)
+    store(noted, {"A": "1234", "B": "54321"}, ["C"])
+    assert [bool(found.sealed.ciphertext) for found in looks.found if found] == [False, True, False]

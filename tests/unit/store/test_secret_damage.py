@@ -85,7 +85,7 @@ def looks(store: SqliteStore) -> list[Callable[[], object]]:
         *(partial(store.secrets, "anna", [], request) for request in REQUESTS),
         *(partial(store.request_seq, "anna", request) for request in REQUESTS),
         *(partial(store.history, "anna", name) for name in NAMES),
-        *(partial(store.newest_secret, "anna", name) for name in NAMES),
+        *(partial(store.newest_secrets, "anna", [name]) for name in NAMES),
         *(partial(store.names, owner) for owner in ("anna", "bert")),
         partial(store.newest_stamp, "anna"),
         lambda: [row in WRITTEN for row in store.sample_secrets()],
