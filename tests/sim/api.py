@@ -1,7 +1,7 @@
 """What a node does with a client's request: the steps of the server, each a wait of its own.
 
 The same as `server.tokenize`, `server.reading` and the rotation of `server.client_api`, written as
-generators that yield what they wait for.
+generators that yield what they wait for; calls about secrets run the production code (`secret_api`).
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from tests.history.identity import epoch_named_by
-from tests.history.operations import Asked, Conflict, Detokenize, ReadEpoch, Rotate, Tokenize
+from tests.history.operations import Conflict, Detokenize, ReadEpoch, Rotate, Tokenize
 from tests.sim.engine import NotDone, SimEngine, Unavailable, Waits
+from tests.sim.secret_api import SecretApi
+from tests.sim.secret_calls import AnyCall, SecretCall
 from tvault.engine import EpochRefused, StaleEpoch, TokensExist, Written
 from tvault.model import commands
 from tvault.model.commands import Block, Mint
@@ -30,7 +32,7 @@ ROTATE_ROUNDS = 4
 class Caller(Protocol):
     """Who made a request, at the other end of the connection."""
 
-    def replied(self, answer: Asked | None, *, is_done: bool) -> None:
+    def replied(self, answer: AnyCall | None, *, is_done: bool) -> None:
         """The answer; None for `unavailable`.  `is_done`: it may have been done."""
 
     def give_up(self) -> None:
@@ -43,7 +45,7 @@ class Handler:
     def __init__(
         self,
         life: Process,
-        asked: Asked,
+        asked: AnyCall,
         caller: Caller,
     ) -> None:
         self._life = life
@@ -83,7 +85,7 @@ class Handler:
         if not self._is_over:
             self._finish(None)
 
-    def _finish(self, answer: Asked | None, *, is_done: bool = True) -> None:
+    def _finish(self, answer: AnyCall | None, *, is_done: bool = True) -> None:
         self._is_over = True
         self._steps.close()
         del self._life.handlers[self._number]
@@ -94,11 +96,14 @@ class Api:
     """One request's way through one node."""
 
     def __init__(self, life: Process) -> None:
+        self._life = life
         self._engine = SimEngine(life)
         self._padding = life.world.padding
 
-    def serve(self, asked: Asked) -> Waits:
+    def serve(self, asked: AnyCall) -> Waits:
         """The request with its result."""
+        if isinstance(asked, SecretCall):
+            return SecretApi(self._life, REQUEST_MS).serve(asked)
         if isinstance(asked, Tokenize):
             return self._tokenize(asked)
         if isinstance(asked, Detokenize):

@@ -135,6 +135,8 @@ class Checks:
             for later in (decided.view for decided in self._decided.values()):
                 covered = later.number <= view or later.barrier > position.seq
                 assert covered, f"view {later.number} began without committed entry {position.seq}"
+        entry = node.disk.store.entries(position.seq - 1, 1)[0]
+        self._world.secrets.commit(position.seq, entry.body)
 
     def decided(self, view: View, sender: Process) -> None:
         """A view is spoken of: there is one chain for it, and that holds enough voters."""
@@ -208,3 +210,4 @@ class Checks:
         for node in self._world.nodes.values():
             held = [node.disk.store.position(seq) for seq in range(len(self._committed))]
             assert held == self._committed, f"{node.name} lacks a committed entry"
+            self._world.secrets.compare(node.name, node.disk.store)

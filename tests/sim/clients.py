@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tests.history.operations import (
-    Asked,
     Conflict,
     Detokenize,
     Operation,
@@ -19,8 +18,8 @@ from tests.history.operations import (
     Rotate,
     Tokenize,
 )
-from tests.history.record import kind_of
 from tests.sim.api import REQUEST_MS, Handler, digest_of, token_text
+from tests.sim.secret_calls import AnyCall, SecretCall, kind_of
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -43,7 +42,7 @@ class Memory:
     tokens: dict[str, list[tuple[int, str]]] = field(default_factory=lambda: {o: [] for o in OWNERS})
     oldest: int = 0
 
-    def learn(self, answered: Asked) -> None:
+    def learn(self, answered: AnyCall) -> None:
         """Take what an answer says."""
         owner = answered.owner
         if isinstance(answered, Tokenize) and answered.result is not None:
@@ -73,7 +72,7 @@ class Tally:
 class Call:
     """One call to one node.  It ends once: with an answer, or with nobody knowing."""
 
-    def __init__(self, client: Client, node: str, asked: Asked, tries: int) -> None:
+    def __init__(self, client: Client, node: str, asked: AnyCall, tries: int) -> None:
         self._client = client
         self._world = client.world
         self._node = node
@@ -103,7 +102,7 @@ class Call:
             self._client.tally.refused += 1
             self._client.was_refused(self._asked, self._tries)
 
-    def replied(self, answer: Asked | None, *, is_done: bool) -> None:
+    def replied(self, answer: AnyCall | None, *, is_done: bool) -> None:
         """The node has answered; half an answer is none."""
         weather = self._world.network.weather
         if self._world.random() >= weather.loss:
@@ -113,13 +112,13 @@ class Call:
             else:
                 self._world.post(delay, self._refused)
 
-    def _told(self, answer: Asked | None) -> None:
+    def _told(self, answer: AnyCall | None) -> None:
         if answer is None:
             self.give_up()
         elif self._end():
             self._keep(answer, self._world.moment)
             self._client.tally.acknowledged[kind_of(answer)] += 1
-            self._client.memory.learn(answer)
+            self._client.learn(answer)
             self._client.was_told(answer)
 
     def give_up(self) -> None:
@@ -136,23 +135,20 @@ class Call:
             del self._client.calls[self]
         return not was_over
 
-    def _keep(self, what: Asked, returned: float | None) -> None:
+    def _keep(self, what: AnyCall, returned: float | None) -> None:
+        if isinstance(what, SecretCall):
+            return  # the ledger has judged it
         kept = Operation(self._client.name, self._node, self._invoked, returned, what)
         self._world.operations.append(kept)
         if self._world.trace.full:
             self._world.note(str(kept))
 
 
-def _look_at(answer: Asked) -> Asked | None:
-    """What a client asks to see its own write."""
-    if isinstance(answer, Tokenize) and answer.result is not None:
-        return Detokenize(answer.owner, answer.result[1])
-    return ReadEpoch(answer.owner) if isinstance(answer, Rotate) else None
-
-
 class Client:
     """Makes calls until it is told to stop.  One with a `node` stays there as long as that listens; a
-    loyal one asks no other at all."""
+    loyal one asks no other at all.  `twice`: how often it asks two nodes the same."""
+
+    twice = 0.05
 
     def __init__(
         self,
@@ -177,32 +173,32 @@ class Client:
         """Begin the next call, or two of the same kind to two nodes."""
         if self.is_stopped:
             return
-        asked = self._next_call()
+        asked = self.next_call()
         self._call(asked, 1)
-        if self.world.random() < 0.05:
+        if self.world.random() < self.twice:
             self._call(asked, LAST_TRY)
 
-    def was_told(self, answer: Asked) -> None:
+    def was_told(self, answer: AnyCall) -> None:
         """An answer came.  Often the client looks at once whether any node knows it, too."""
         if isinstance(answer, Tokenize):
             self.memory.oldest += self.world.random() < 0.7
-        look = _look_at(answer) if self.world.random() < LOOKS_AFTER_WRITE else None
+        look = self.look_at(answer) if self.world.random() < LOOKS_AFTER_WRITE else None
         if look is not None and not self.is_stopped:
             Call(self, self._any_node(), look, LAST_TRY)
         else:
             self._go_soon(20)
 
-    def was_refused(self, asked: Asked, tries: int) -> None:
+    def was_refused(self, asked: AnyCall, tries: int) -> None:
         """Another node may listen."""
         if self._node is not None and self.world.random() < 0.5:
             self._node = self._any_node()
         self._again(asked, tries, 40)
 
-    def was_left_alone(self, asked: Asked, tries: int) -> None:
+    def was_left_alone(self, asked: AnyCall, tries: int) -> None:
         """Try it again, on any node, or let it be."""
         self._again(asked, tries, 120)
 
-    def _again(self, asked: Asked, tries: int, pause: int) -> None:
+    def _again(self, asked: AnyCall, tries: int, pause: int) -> None:
         if not self.is_stopped and tries < TRIES and self.world.random() < 0.7:
             self.world.post(self.world.dice.randint(1, pause), self._call, asked, tries + 1)
         elif not self.calls:
@@ -216,7 +212,7 @@ class Client:
         if not self.calls:
             self.go()
 
-    def _call(self, asked: Asked, tries: int) -> None:
+    def _call(self, asked: AnyCall, tries: int) -> None:
         if not self.is_stopped:
             node = self._any_node() if tries == LAST_TRY else self._node or self._any_node()
             Call(self, node, asked, tries)
@@ -228,7 +224,18 @@ class Client:
 
     # What to ask.
 
-    def _next_call(self) -> Asked:
+    def learn(self, answer: AnyCall) -> None:
+        """Take what an answer says."""
+        self.memory.learn(answer)
+
+    def look_at(self, answer: AnyCall) -> AnyCall | None:
+        """What to ask to see one's own write."""
+        if isinstance(answer, Tokenize) and answer.result is not None:
+            return Detokenize(answer.owner, answer.result[1])
+        return ReadEpoch(answer.owner) if isinstance(answer, Rotate) else None
+
+    def next_call(self) -> AnyCall:
+        """What to ask next."""
         owner = self.world.dice.choice(OWNERS)
         roll = self.world.random()
         if roll < 0.50:
@@ -248,7 +255,7 @@ class Client:
         ]
         return Tokenize(owner, tuple(values))
 
-    def _detokenize(self, owner: str) -> Asked:
+    def _detokenize(self, owner: str) -> AnyCall:
         """Tokens that were issued, of now and of long ago."""
         known = self.memory.tokens[owner]
         if not known:

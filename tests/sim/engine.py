@@ -92,7 +92,7 @@ class SimEngine:
             answer = yield partial(self._life.confirm, vantage)
             if isinstance(answer, Answer) and answer.result == "confirmed":
                 return None
-        while (yield from self._wait_until(lambda state: state.readable > 0 or state.can_write)):
+        while (yield from self.wait_until(lambda state: state.readable > 0 or state.can_write)):
             state = self._life.state
             if state.readable:
                 return state.readable
@@ -128,7 +128,7 @@ class SimEngine:
             is_unsure |= not verdict.nothing_ordered
             may_repeat = is_repeatable or verdict.nothing_ordered
             is_passing = verdict.code == "unavailable" and verdict.is_passing
-            if not (may_repeat and is_passing and (yield from self._wait_until(_can_write))):
+            if not (may_repeat and is_passing and (yield from self.wait_until(_can_write))):
                 raise Unavailable if is_unsure else NotDone
 
     def _wait_a_little(self, seq: int, began: int) -> Waits:
@@ -139,20 +139,20 @@ class SimEngine:
             is_full = state.condition is Condition.FULL
             if is_full or self._world.now - began >= BEHIND_MS:
                 raise Unavailable
-        if self._is_cut_off():
+        if self.is_cut_off():
             raise Unavailable
         return False
 
-    def _wait_until(self, is_so: Callable[[State], bool]) -> Waits:
+    def wait_until(self, is_so: Callable[[State], bool]) -> Waits:
         """Wait a moment, then until the state is such; False when there has been no chain for long."""
         yield partial(self._life.sleep, int(self._world.random() * POLL_MS))
         while not is_so(self._life.state):
-            if self._is_cut_off():
+            if self.is_cut_off():
                 return False
             yield partial(self._life.sleep, POLL_MS)
         return True
 
-    def _is_cut_off(self) -> bool:
+    def is_cut_off(self) -> bool:
         patience = PATIENCE_TIMES * self._world.timing.suspect_ms
         return self._world.now >= self._life.flowed_at + patience
 

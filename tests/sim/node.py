@@ -22,6 +22,10 @@ HELD_INPUT = 300
 Held = tuple[Callable[..., None], tuple[Any, ...]]
 """Something to be done once the node goes on, and with what."""
 
+HOUR_US = 3_600_000_000
+CLOCK_JUMPS = 0.05
+"""How often the wall clock is another one than when it was looked at before."""
+
 Order = Literal["sent", "link", "none"]
 """In which order input comes that has waited: as it was sent, in that order from each sender alone, or
 in none."""
@@ -43,6 +47,7 @@ class SimNode:
         self.batch = 256
         self.traps = Traps(self)
         self._power_lost = False
+        self._clock_off_us = 0
         self._held: list[Held] = []
         self._starts = 0
         self._owners = owners
@@ -57,6 +62,14 @@ class SimNode:
     def is_member(self) -> bool:
         """Whether this node is in a chain."""
         return self.life is not None and self.life.state.role != "outside"
+
+    def wall_us(self) -> int:
+        """The wall clock of this machine, in microseconds since 1970, which jumps by an hour or two."""
+        world = self.world
+        if world.random() < CLOCK_JUMPS:
+            self._clock_off_us = world.dice.choice((-HOUR_US, 0, HOUR_US))
+            world.counts["clock jumps"] += 1
+        return world.wall_us() + self._clock_off_us
 
     # Its lives.
 

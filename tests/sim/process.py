@@ -54,7 +54,7 @@ class Process:
         self.ordering = Ordering(
             node.name,
             self.replica,
-            Judge(store, owners, clock=lambda: 0),
+            Judge(store, owners, clock=node.wall_us),
             self.ticket,
             self._send_now,
             self._resolve,

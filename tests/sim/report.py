@@ -7,7 +7,20 @@ from dataclasses import dataclass, field
 
 from tests.sim.run import Outcome
 
-FLOORS = {"tokenize": 20.0, "detokenize": 8.0, "miss": 3.0, "epoch": 4.0, "rotate": 1.0}
+FLOORS = {
+    "tokenize": 20.0,
+    "detokenize": 8.0,
+    "miss": 3.0,
+    "epoch": 4.0,
+    "rotate": 1.0,
+    "put": 4.0,
+    "put several": 1.0,
+    "delete": 0.5,
+    "get": 4.0,
+    "get several": 2.0,
+    "history": 2.0,
+    "names": 1.0,
+}
 """Calls acknowledged in a run at the mean, by kind."""
 
 FEW = 40
@@ -22,6 +35,7 @@ FAULTS_OF_MANY = (
     "stalled disks",
     "full disks",
     "hand-overs",
+    "clock jumps",
 )
 FAULTS_OF_THREE = ("cuts", "lost disks", "doubted copies", "failed syncs")
 """What many runs must have met, whatever their size, and with three nodes or more."""

@@ -15,6 +15,8 @@ from tests.sim.faults import Faults, draw_weather
 from tests.sim.node import SimNode
 from tests.sim.process import Process
 from tests.sim.profiles import Profile, draw_profile
+from tests.sim.secret_calls import AnyCall, GetSecrets, ReadHistory, ReadNames
+from tests.sim.secret_clients import SecretClient, SecretMemory
 from tests.sim.world import World
 
 FOUNDING_MS = 10_000
@@ -22,6 +24,7 @@ RECOVERY_MS = 30_000
 STEADY_MS = 200
 SERVED_MS = 4_000
 WRITES_AFTERWARDS = 3
+SECRET_CLIENTS = 2
 QUIET_MS = 4_000
 BIG_VALUES = 0.2
 """How many runs have values so large that catching up takes several messages."""
@@ -63,6 +66,7 @@ class Run:
         world.timing = drawn.timing
         self.tally = Tally()
         self.memory = Memory()
+        self.known_secrets = SecretMemory()
         self.recovery_ms = 0
         self._crowd: list[Client] = []
         if world.random() < BIG_VALUES:
@@ -104,11 +108,20 @@ class Run:
         for _ in range(self.profile.clients):
             is_sticky = world.random() < self.profile.sticky
             self._add_client(world.dice.choice(list(world.nodes)) if is_sticky else None)
+        for _ in range(SECRET_CLIENTS):
+            is_sticky = world.random() < self.profile.sticky
+            self._add_secret_client(world.dice.choice(list(world.nodes)) if is_sticky else None)
         world.run(100)
 
     def _add_client(self, node: str | None, *, is_loyal: bool = False) -> None:
         name = f"c{len(self._crowd)}"
         client = Client(self.world, name, self.memory, self.tally, node=node, is_loyal=is_loyal)
+        self._crowd.append(client)
+        client.go()
+
+    def _add_secret_client(self, node: str | None) -> None:
+        name = f"s{len(self._crowd)}"
+        client = SecretClient(self.world, name, self.known_secrets, self.tally, node=node)
         self._crowd.append(client)
         client.go()
 
@@ -230,10 +243,14 @@ class Run:
         asked = 0
         for owner in OWNERS:
             tokens = tuple(dict.fromkeys(token for _, token in self.memory.tokens[owner]))
-            for name in world.nodes:
-                Call(reader, name, ReadEpoch(owner), LAST_TRY)
-                Call(reader, name, Detokenize(owner, tokens), LAST_TRY)
-                asked += 2
+            names = world.secrets.names_of(owner)
+            for node in world.nodes:
+                questions: list[AnyCall] = [ReadEpoch(owner), Detokenize(owner, tokens)]
+                questions += [ReadNames(owner), GetSecrets(owner, names)]
+                questions += [ReadHistory(owner, name) for name in names]
+                for question in questions:
+                    Call(reader, node, question, LAST_TRY)
+                asked += len(questions)
         world.run(QUIET_MS, until=lambda: not reader.calls)
         if self.tally.acknowledged.total() - before < asked:
             raise Unproved("a node does not answer at the end")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.sim.profiles import PROFILES
-from tests.sim.report import Summary
+from tests.sim.report import FLOORS, Summary
 from tests.sim.run import Outcome, run_seed
 
 ROOT = Path(__file__).parents[2]
@@ -92,4 +92,4 @@ def test_runs_that_acknowledge_too_little_or_meet_too_few_faults_prove_nothing()
     outcome.acknowledged.clear()
     idle = Summary(3)
     idle.add(outcome)
-    assert len(idle.shortfalls(is_mixed=False)) == 5
+    assert len(idle.shortfalls(is_mixed=False)) == len(FLOORS)

@@ -11,11 +11,14 @@ from typing import Any
 from tests.history.operations import Operation
 from tests.sim.checks import Checks
 from tests.sim.network import CALM, Network
-from tests.sim.node import SimNode
+from tests.sim.node import HOUR_US, SimNode
+from tests.sim.secret_ledger import SecretLedger
 from tests.sim.trace import Trace
 from tvault.replication.ready import Timing
 
 OWNERS = ("alpha", "beta")
+BEGAN_US = 1_780_000_000_000_000
+"""When a world begins, in microseconds since 1970."""
 
 
 class World:
@@ -40,6 +43,7 @@ class World:
         ensemble = tuple(f"n{i + 1}" for i in range(nodes))
         self.nodes = {name: SimNode(self, name, ensemble, OWNERS) for name in ensemble}
         self.checks = Checks(self)
+        self.secrets = SecretLedger(self.dice.randbytes, lambda: self.wall_us() + HOUR_US)
 
     def post(self, delay: int, action: Callable[..., None], *details: Any) -> None:
         """Do something `delay` ms from now."""
@@ -63,6 +67,10 @@ class World:
         if end > self.now:
             self.now, self.moment = end, float(end)
         return until is None or until()
+
+    def wall_us(self) -> int:
+        """What a wall clock shows that is right, in microseconds since 1970."""
+        return BEGAN_US + self.now * 1000
 
     def note(self, line: str) -> None:
         """Add a line to the trace."""
