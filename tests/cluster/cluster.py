@@ -20,6 +20,9 @@ import requests
 READY_SECONDS = 20.0
 POLL_SECONDS = 0.02
 
+GATEWAY = "gateway"
+"""What a cluster's gateway is called, unless there are several."""
+
 
 def free_base_port(nodes: int) -> int:
     """A base whose API and peer ports can all be bound now, below those that connections are given."""
@@ -101,12 +104,19 @@ class Cluster:
         for name in names or tuple(self.nodes):
             self._serve(name, self.configs[name], "--node", name)
 
-    def start_gateway(self, name: str = "gateway", config: Path | None = None) -> None:
+    def start_gateway(self, name: str = GATEWAY, config: Path | None = None) -> None:
         """Start a gateway, anew at its old port if there was one, and return at once."""
         if name not in self.gateways:
             self.gateways[name] = f"http://127.0.0.1:{free_base_port(1) + 1}"
         address = self.gateways[name].removeprefix("http://")
         self._serve(name, config or self.config, "--gateway", "--listen", address)
+
+    def open(self) -> None:
+        """Start all nodes and a gateway, and wait until they are one whole vault."""
+        self.start()
+        self.start_gateway(GATEWAY)
+        self.wait_until_whole()
+        eventually(lambda: self.health(GATEWAY) == "ok")
 
     def _serve(self, name: str, config: Path, *arguments: str) -> None:
         with self.log(name).open("ab") as log:
@@ -212,6 +222,15 @@ class Cluster:
         """One call, once, to one node."""
         headers = {"Authorization": f"Bearer {self.keys[owner]}"}
         return self.session.post(self.url(name) + path, json=body, headers=headers, timeout=timeout)
+
+    def ask(
+        self, name: str, method: str, path: str, body: object = None, **headers: str
+    ) -> requests.Response:
+        """One call of A, once, on a connection of its own; headers' names have `_` for `-`."""
+        named = {header.replace("_", "-"): text for header, text in headers.items()}
+        bearer = {"Authorization": f"Bearer {self.keys['A']}"}
+        url = self.url(name) + path
+        return requests.request(method, url, json=body, headers=bearer | named, timeout=30)
 
     def get(self, name: str, path: str, owner: str = "A") -> Any:
         """The document that a GET answers."""

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.cluster import Cluster, eventually
+from tests.cluster.cluster import GATEWAY, Cluster, eventually
 from tests.cluster.racing import Race, Seen, wrong_counts
 
-GATEWAY = "gateway"
 RACE_SECONDS = float(os.environ.get("TVAULT_RACE_SECONDS", "6"))
 AT_ONCE = 1000
 
@@ -24,10 +23,7 @@ AT_ONCE = 1000
 def racing(tmp_path: Path) -> Iterator[Cluster]:
     """Three nodes in a chain, and a gateway."""
     with Cluster(tmp_path / "vault") as cluster:
-        cluster.start()
-        cluster.start_gateway()
-        cluster.wait_until_whole()
-        eventually(lambda: cluster.health(GATEWAY) == "ok")
+        cluster.open()
         yield cluster
         assert cluster.ended() == []
 

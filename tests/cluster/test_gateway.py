@@ -13,19 +13,14 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.cluster import Cluster, eventually, tvault
-
-GATEWAY = "gateway"
+from tests.cluster.cluster import GATEWAY, Cluster, eventually, tvault
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Three nodes and a gateway that runs."""
     with Cluster(tmp_path_factory.mktemp("gateway") / "vault", fields=("ssn", "patient.mrn")) as cluster:
-        cluster.start()
-        cluster.start_gateway()
-        cluster.wait_until_whole()
-        eventually(lambda: cluster.health(GATEWAY) == "ok")
+        cluster.open()
         yield cluster
         assert cluster.ended() == []
 

@@ -12,6 +12,9 @@ RUN_SECONDS = 10.0
 FLOORS = {"tokenize": 200, "detokenize": 60, "miss": 60, "epoch": 40, "rotate": 5}
 """How many calls of each kind must have been acknowledged for a run to prove anything."""
 
+FEWEST_OF_SECRETS = 8
+"""As much for writes and for reads of secrets."""
+
 
 def crash_and_return(cluster: Cluster, crowd: Crowd, role: str) -> None:
     """Kill the node of a role under load, and start it again once clients have felt it."""
@@ -40,11 +43,13 @@ def test_whatever_clients_are_told_while_nodes_crash_could_come_from_one_vault_t
         eventually(lambda: time.monotonic() > began + RUN_SECONDS)
     eventually(cluster.agree)
     read_all_back(cluster, crowd, *cluster.nodes)
+    eventually(lambda: crowd.keepers.read_back(*cluster.nodes))
     history = crowd.recorder.operations()
     assert violations(history) == []
     summary = crowd.recorder.summary()
     counts = crowd.pulse.counts()
     assert min(counts["retokenize"], counts["lookup"]) >= FLOORS["epoch"] // 2
+    assert min(counts["secret-write"], counts["secret-read"]) >= FEWEST_OF_SECRETS
     few = {kind: summary[kind] for kind, floor in FLOORS.items() if summary[kind].acknowledged < floor}
     assert few == {}, "too little was acknowledged to prove anything"
     assert violations([*history, lie_about(history)]) != [], "the check is asleep"

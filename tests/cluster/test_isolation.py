@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.cluster import Cluster, eventually
+from tests.cluster.cluster import GATEWAY, Cluster, eventually
 from tests.cluster.raw import Line, document_of, status_of
 from tests.unit.store.test_masked import unkeyed
 
-GATEWAY = "gateway"
 NEVER_ISSUED = "tv1_1_" + "5a" * 16
 FAR_FUTURE = 10**17
 
@@ -78,10 +77,7 @@ def missing_tokens(old: str, live: str, mine: str) -> dict[str, str]:
 def vault(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vault]:
     folder = tmp_path_factory.mktemp("isolation") / "vault"
     with Cluster(folder, fields=("ssn", "patient.mrn")) as cluster:
-        cluster.start()
-        cluster.start_gateway()
-        cluster.wait_until_whole()
-        eventually(lambda: cluster.health(GATEWAY) == "ok")
+        cluster.open()
         [old] = cluster.tokenize("n1", ["shared"], "A")
         for owner in ("A", "B"):
             assert cluster.post("n2", "/rotate-epoch", {"to": 2}, owner).status_code == 200

@@ -12,11 +12,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-import requests
 
-from tests.cluster.cluster import Cluster, eventually, tvault
+from tests.cluster.cluster import GATEWAY, Cluster, eventually, tvault
 
-GATEWAY = "gateway"
 MARK = 'Sentinel\u00e4"'
 """What all values that are hidden here hold, of characters that are written in several ways."""
 
@@ -24,20 +22,8 @@ MARK = 'Sentinel\u00e4"'
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
     with Cluster(tmp_path / "vault") as cluster:
-        cluster.start()
-        cluster.start_gateway()
-        cluster.wait_until_whole()
-        eventually(lambda: cluster.health(GATEWAY) == "ok")
+        cluster.open()
         yield cluster
-
-
-def ask(
-    cluster: Cluster, front: str, method: str, path: str, body: object = None, **headers: str
-) -> requests.Response:
-    named = {name.replace("_", "-"): text for name, text in headers.items()}
-    bearer = {"Authorization": f"Bearer {cluster.keys['A']}"}
-    url = cluster.url(front) + path
-    return requests.request(method, url, json=body, headers={**bearer, **named}, timeout=30)
 
 
 def hide(cluster: Cluster, front: str) -> None:
@@ -45,26 +31,26 @@ def hide(cluster: Cluster, front: str) -> None:
     path = f"/secrets/HIDDEN.{front}"
 
     def put(value: str, **headers: str) -> int:
-        return ask(cluster, front, "PUT", path, {"value": value}, **headers).status_code
+        return cluster.ask(front, "PUT", path, {"value": value}, **headers).status_code
 
     assert put(f"{MARK} put") == put(f"{MARK} put") == put(f"{MARK} key", Idempotency_Key=front) == 200
     assert put(f"{MARK} other", Idempotency_Key=front) == 422
     assert put(f"{MARK} 412", If_None_Match="*") == 412
     assert put(MARK * 2**17) == 413
     assert put(f"{MARK} half \ud800") == 422
-    assert ask(cluster, front, "PUT", f"/secrets/{MARK}", {"value": MARK}).status_code == 422
-    assert ask(cluster, front, "PUT", path, {"value": MARK, MARK: MARK}).status_code == 400
+    assert cluster.ask(front, "PUT", f"/secrets/{MARK}", {"value": MARK}).status_code == 422
+    assert cluster.ask(front, "PUT", path, {"value": MARK, MARK: MARK}).status_code == 400
     content = f"A=enc(A.1)\nA.1='{MARK} line'\nB=enc(B.1)\nC='{MARK} beside'\n"
     body = {"content": f"{content}D=enc(NO)\n", "values": {"B.1": f"{MARK} values"}}
-    assert ask(cluster, front, "POST", "/env/encrypt", body).status_code == 422
+    assert cluster.ask(front, "POST", "/env/encrypt", body).status_code == 422
     body["content"] = content
-    encrypted = ask(cluster, front, "POST", "/env/encrypt", body)
+    encrypted = cluster.ask(front, "POST", "/env/encrypt", body)
     assert encrypted.status_code == 200, encrypted.text
-    expanded = ask(cluster, front, "POST", "/env/expand", {"content": encrypted.json()["content"]})
+    expanded = cluster.ask(front, "POST", "/env/expand", {"content": encrypted.json()["content"]})
     assert f"{MARK} line" in expanded.json()["content"]
     unresolved = {"content": f"{content}D=secret(NO)\n"}
-    assert ask(cluster, front, "POST", "/env/expand", unresolved).status_code == 422
-    assert ask(cluster, front, "GET", f"{path}?version=1").json()["value"] == f"{MARK} put"
+    assert cluster.ask(front, "POST", "/env/expand", unresolved).status_code == 422
+    assert cluster.ask(front, "GET", f"{path}?version=1").json()["value"] == f"{MARK} put"
 
 
 def hide_by_command(cluster: Cluster, folder: Path) -> None:
@@ -107,7 +93,7 @@ def test_no_secret_reaches_a_disk_in_the_clear(cluster: Cluster, tmp_path: Path)
             if stopping.is_set():
                 return
             body = {"value": f"{MARK} number {number}"}
-            answer = ask(cluster, GATEWAY, "PUT", "/secrets/BUSY", body)
+            answer = cluster.ask(GATEWAY, "PUT", "/secrets/BUSY", body)
             assert answer.status_code in {200, 503}
             if answer.status_code == 200:
                 done[0] = next(answered)

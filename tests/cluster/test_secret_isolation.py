@@ -7,10 +7,8 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.cluster.cluster import Cluster, eventually
+from tests.cluster.cluster import GATEWAY, Cluster, eventually
 from tests.cluster.raw import Line, document_of, status_of
-
-GATEWAY = "gateway"
 
 MISSING = {
     "unknown": "NOBODYS",
@@ -32,10 +30,7 @@ MISSING = {
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Three nodes and a gateway; A has much, B little."""
     with Cluster(tmp_path_factory.mktemp("isolation") / "vault") as cluster:
-        cluster.start()
-        cluster.start_gateway()
-        cluster.wait_until_whole()
-        eventually(lambda: cluster.health(GATEWAY) == "ok")
+        cluster.open()
         for owner, names in (("A", ["ONLY_A", "ENDED_OF_A", "BOTH"]), ("B", ["ENDED_OF_B", "BOTH"])):
             with line(cluster, "n1", owner) as wire:
                 for name in names:

@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests.cluster.cluster import Cluster, eventually
+from tests.cluster.cluster import GATEWAY, Cluster, eventually
 
-GATEWAY = "gateway"
 TOGETHER = 12
 """Secrets of one write."""
 
@@ -29,10 +28,7 @@ CONTENT = "".join(f"S{number}=enc(SET.{number})\n" for number in range(TOGETHER)
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Three nodes and a gateway that runs."""
     with Cluster(tmp_path_factory.mktemp("secrets") / "vault") as cluster:
-        cluster.start()
-        cluster.start_gateway()
-        cluster.wait_until_whole()
-        eventually(lambda: cluster.health(GATEWAY) == "ok")
+        cluster.open()
         yield cluster
         assert cluster.ended() == []
 
@@ -50,26 +46,12 @@ def fronts(cluster: Cluster) -> list[str]:
     return [GATEWAY, *cluster.nodes]
 
 
-def ask(
-    cluster: Cluster, front: str, method: str, path: str, body: object = None, **headers: str
-) -> requests.Response:
-    """One call, once, on a connection of its own."""
-    named = {name.replace("_", "-"): text for name, text in headers.items()}
-    return requests.request(
-        method,
-        cluster.url(front) + path,
-        json=body,
-        headers={"Authorization": f"Bearer {cluster.keys['A']}", **named},
-        timeout=30,
-    )
-
-
 def put(cluster: Cluster, front: str, name: str, value: str, **headers: str) -> requests.Response:
-    return ask(cluster, front, "PUT", f"/secrets/{name}", {"value": value}, **headers)
+    return cluster.ask(front, "PUT", f"/secrets/{name}", {"value": value}, **headers)
 
 
 def history(cluster: Cluster, front: str, name: str) -> list[dict[str, Any]]:
-    answer = ask(cluster, front, "GET", f"/secrets/{name}/history")
+    answer = cluster.ask(front, "GET", f"/secrets/{name}/history")
     assert answer.status_code == 200, answer.text
     versions: list[dict[str, Any]] = answer.json()["versions"]
     return versions
@@ -107,7 +89,7 @@ def test_writers_over_all_nodes_get_consecutive_versions(cluster: Cluster) -> No
     assert sorted(version for version, _ in made) == list(range(1, len(made) + 1))
     assert len(the_history(cluster, "SHARED")) == len(made)
     for version, value in made:
-        answer = ask(cluster, "n2", "GET", f"/secrets/SHARED?version={version}")
+        answer = cluster.ask("n2", "GET", f"/secrets/SHARED?version={version}")
         assert answer.json()["value"] == value
 
 
@@ -145,11 +127,11 @@ def test_a_deletion_holds_at_once_everywhere_and_counting_goes_on(cluster: Clust
     for number, front in enumerate(places * 2, start=1):
         other = places[number % len(places)]
         assert put(cluster, front, "FLEETING", str(number)).json()["version"] == number
-        assert ask(cluster, other, "GET", "/secrets/FLEETING").json()["value"] == str(number)
-        assert ask(cluster, other, "DELETE", "/secrets/FLEETING").json()["version"] == number
+        assert cluster.ask(other, "GET", "/secrets/FLEETING").json()["value"] == str(number)
+        assert cluster.ask(other, "DELETE", "/secrets/FLEETING").json()["version"] == number
         for each in places:
-            assert ask(cluster, each, "GET", "/secrets/FLEETING").status_code == 404
-            assert "FLEETING" not in ask(cluster, each, "GET", "/secrets").json()["names"]
+            assert cluster.ask(each, "GET", "/secrets/FLEETING").status_code == 404
+            assert "FLEETING" not in cluster.ask(each, "GET", "/secrets").json()["names"]
     ended = the_history(cluster, "FLEETING")
     assert all(mark["valid_to"] is not None for mark in ended)
 
@@ -181,7 +163,7 @@ class Writes:
         body = {"content": CONTENT, "values": values}
         try:
             key = f"set-{number}"
-            answer = ask(self._cluster, front, "POST", "/env/encrypt", body, Idempotency_Key=key)
+            answer = self._cluster.ask(front, "POST", "/env/encrypt", body, Idempotency_Key=key)
         except requests.RequestException:
             return None
         assert answer.status_code in {200, 503}, answer.text
@@ -218,7 +200,7 @@ def test_a_write_of_many_is_done_whole_once_or_not_at_all_whichever_node_dies(cl
     assert [mark["valid_from"] for mark in first] == [mark["valid_from"] for mark in last]
     for number, version in list(began.items())[-10:]:
         for each in (0, TOGETHER - 1):
-            found = ask(cluster, "n3", "GET", f"/secrets/SET.{each}?version={version}").json()
+            found = cluster.ask("n3", "GET", f"/secrets/SET.{each}?version={version}").json()
             assert found["value"] == f"value {number}"
 
 
@@ -231,7 +213,7 @@ def test_what_one_look_sees_of_many_is_of_one_write(cluster: Cluster) -> None:
         looks = 0
         while not running.done() or looks < len(fronts(cluster)):
             front = fronts(cluster)[looks % 4]
-            answer = ask(cluster, front, "POST", "/env/expand", {"content": content})
+            answer = cluster.ask(front, "POST", "/env/expand", {"content": content})
             lines = answer.json()["content"].splitlines()
             assert len({line.split("=")[1] for line in lines}) == 1
             looks += 1
@@ -249,8 +231,8 @@ def test_a_node_that_was_wiped_serves_the_same_secrets(cluster: Cluster) -> None
     cluster.wait_until_whole(60)
     after = the_history(cluster, "KEPT")
     assert [mark["valid_from"] for mark in after[:3]] == [mark["valid_from"] for mark in before]
-    assert ask(cluster, "n2", "GET", "/secrets/KEPT").json()["value"] == "while it is away"
-    assert ask(cluster, "n2", "GET", "/secrets/KEPT?version=1").json()["value"] == "value 0"
+    assert cluster.ask("n2", "GET", "/secrets/KEPT").json()["value"] == "while it is away"
+    assert cluster.ask("n2", "GET", "/secrets/KEPT?version=1").json()["value"] == "value 0"
 
 
 def test_secrets_written_while_the_chain_has_lost_its_head_are_written_once(cluster: Cluster) -> None:

@@ -9,7 +9,13 @@ from typing import Any
 import click
 
 from tvault.cli.env_file import Source, read_source
-from tvault.cli.env_output import refuse_in_place, refuse_same, write, write_back
+from tvault.cli.env_output import (
+    refuse_in_place,
+    refuse_same,
+    refuse_unwritable,
+    write,
+    write_back,
+)
 from tvault.cli.invocation import VaultCommand, api_key_file_option, tidied_up_when_ended
 from tvault.cli.opening import open_vault
 from tvault.cli.output import say
@@ -17,6 +23,9 @@ from tvault.cli.secret_value import typed
 from tvault.client.answers import EnvEncrypted
 from tvault.errors import VaultError
 from tvault.model.envfile_references import References
+from tvault.wire import valid_secret_name
+
+_SHOWN = "if a value stood in the command, shells keep it and others may have seen it: change it"
 
 PRIVATE = 0o600
 """The mode of a new file: what is not `enc(NAME)` stays in the clear."""
@@ -53,6 +62,7 @@ def command(ctx: click.Context, /, file: str, output: str | None, in_place: bool
     if in_place:
         refuse_in_place(source)
     given = _file_of_values(wish["values"]) | _inherited(wish["variables"]) | _asked(wish["ask"])
+    refuse_unwritable(source.file if in_place else output)
     with tidied_up_when_ended(), open_vault(ctx, wish["api_key_file"]) as vault:
         with source.telling():
             References(source.content)  # what is malformed is told before anything is asked for
@@ -74,6 +84,8 @@ def _refuse_contradiction(file: str, output: str | None, *, in_place: bool) -> N
 def _file_of_values(file: str | None) -> dict[str, str]:
     if file is None:
         return {}
+    if file.lstrip().startswith("{"):
+        raise VaultError("usage", f"--values takes the name of a file; {_SHOWN}")
     content = read_source(file).content
     try:
         document = json.loads(content, object_pairs_hook=_members)
@@ -92,6 +104,8 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _inherited(names: tuple[str, ...]) -> dict[str, str]:
+    if not all(map(valid_secret_name, names)):
+        raise VaultError("usage", f"--value-from-env takes names of variables; {_SHOWN}")
     missing = [name for name in names if name not in os.environ]
     if missing:
         raise VaultError("usage", f"--value-from-env: not set: {', '.join(missing)}")

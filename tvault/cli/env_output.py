@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from tvault.cli.env_file import Source
-from tvault.cli.targets import output_file, writing
+from tvault.cli.targets import is_stdout, output_file, writing
 from tvault.client.whole_file import whole_file
 from tvault.errors import VaultError
 
@@ -27,6 +28,18 @@ def write_back(source: Source, text: str) -> None:
         target.write(text.encode("utf-8"))
         target.flush()
         source.refuse_changed()
+
+
+class _NothingToWrite(Exception):
+    """A file that was begun is taken back."""
+
+
+def refuse_unwritable(file: str | None) -> None:
+    """Raise `VaultError` when no file can be put there, before anything is done that it is to tell."""
+    if is_stdout(file) or file is None or (Path(file).exists() and not Path(file).is_file()):
+        return
+    with suppress(_NothingToWrite), writing(file), whole_file(Path(file)):
+        raise _NothingToWrite
 
 
 def refuse_same(file: str, output: str | None, hint: str = "") -> None:

@@ -53,6 +53,8 @@ def put(ctx: click.Context, /, name: str, more: tuple[str, ...], **wish: Any) ->
     """
     if more or not valid_secret_name(name):
         raise VaultError("usage", _mistake(is_name_good=valid_secret_name(name)))
+    if wish["if_match"] and wish["create"]:
+        raise VaultError("usage", "--if-match and --create exclude each other")
     with open_vault(ctx, wish["api_key_file"]) as vault:
         value = value_for(name, wish["file"])
         made = vault.put_secret(name, value, if_match=wish["if_match"], if_none_match=wish["create"])
@@ -76,6 +78,8 @@ def get(ctx: click.Context, /, name: str, version: int | None, at: str | None, *
     Only on a terminal a newline follows. When there is no such secret or version, nothing is
     printed, and the exit code is 3.
     """
+    if version and at:
+        raise VaultError("usage", "--version and --at exclude each other")
     which = f", version {version}" if version else f", at {at}" if at else ""
     with open_vault(ctx, wish["api_key_file"]) as vault, _looking_for(ctx, name + which):
         found = vault.get_secret(name, version=version, at=at)

@@ -22,11 +22,11 @@ def whole_file(target: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     """
     place = Path(os.path.realpath(target))
     try:
-        existing = place.stat()
+        existing = target.stat()  # not of its real path, which a pipe has not
     except FileNotFoundError:
         existing = None
     if existing is not None and not stat.S_ISREG(existing.st_mode):
-        with place.open("wb") as direct:
+        with target.open("wb") as direct:
             yield direct
         return
     beside = place.with_name(f".{place.name[:200]}.{secrets.token_hex(6)}.part")

@@ -187,16 +187,10 @@ def read_history(connection: sqlite3.Connection, owner: str, name: str) -> Found
 
 def read_names(connection: sqlite3.Connection, owner: str) -> FoundNames:
     """As `store.ports.Store.names`."""
-    names: list[str] = []
-    highest = 0
-    with closing(connection.execute(_NEWEST_OF_EACH, (owner,))) as found:
-        for row in found:
-            mark, end = _marked(row, owner, None)
-            _, seq = _validity(mark, end, None)
-            highest = max(highest, seq)
-            if end is None:
-                names.append(mark.name)
-    return FoundNames(tuple(sorted(names)), highest)
+    with closing(connection.execute(_NEWEST_OF_EACH, (owner,))) as rows:
+        found = [_newest_located(row, owner) for row in rows]
+    live = sorted(there.mark.name for there in found if there.valid_to is None)
+    return FoundNames(tuple(live), max((there.seq for there in found), default=0))
 
 
 def read_samples(connection: sqlite3.Connection) -> list[SecretVersion]:

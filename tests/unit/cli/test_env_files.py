@@ -258,6 +258,25 @@ def test_a_variable_that_is_not_set_gives_no_value(tvault: CommandLine) -> None:
     assert (ran.code, ran.err) == (2, "tvault: --value-from-env: not set: NOT_SET_1\n")
 
 
+@pytest.mark.usefixtures("node")
+@pytest.mark.parametrize("args", [("--value-from-env", "KEY=shown"), ("--values", '{"KEY":"shown"}')])
+def test_a_value_in_the_place_of_a_name_is_not_shown(tvault: CommandLine, args: tuple[str, str]) -> None:
+    Path(".env").write_bytes(BEFORE)
+    ran = tvault("env", "encrypt", ".env", *args)
+    assert ran.code == 2
+    assert "shown" not in ran.err
+    assert "change it" in ran.err
+
+
+@pytest.mark.usefixtures("node")
+def test_nothing_is_stored_when_its_file_cannot_be_written(tvault: CommandLine) -> None:
+    Path(".env").write_bytes(b"A=enc(NEVER)\nNEVER=x\n")
+    ran = tvault("env", "encrypt", ".env", "-o", "no/such/folder")
+    assert ran.code == 1
+    assert "cannot write no/such/folder" in ran.err
+    assert tvault("secret", "get", "NEVER").code == 3
+
+
 def test_expanded_values_are_for_their_owner_alone(tvault: CommandLine) -> None:
     put(X=SENTINEL)
     Path(".env").write_bytes(b"A=secret(X)\n")

@@ -85,6 +85,15 @@ def test_a_link_is_followed(tmp_path: Path) -> None:
     assert (tmp_path / "real").read_bytes() == b"x"
 
 
+def test_a_pipe_is_written_by_the_name_of_its_descriptor() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as end:
+        with whole_file(Path(f"/dev/fd/{writing}")) as opened:
+            opened.write(b"new")
+        os.close(writing)
+        assert end.read() == b"new"
+
+
 def test_what_is_no_ordinary_file_is_written_as_it_is() -> None:
     with whole_file(Path(os.devnull)) as opened:
         opened.write(b"x")

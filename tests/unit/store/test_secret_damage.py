@@ -14,13 +14,15 @@ import pytest
 
 from tests.cluster.disks import flip_bit
 from tests.conformance.naive import block_of, digest_of
-from tests.conformance.naive_secrets import request_of, version_of
+from tests.conformance.naive_secrets import request_of, secrets_entry, version_of
 from tests.unit.store.test_checking import WholeCheck
 from tvault.model.commands import Done, Rows, SecretEnd, decode_rows, encode_rows
+from tvault.model.records import NewestSecret
 from tvault.model.secret_looks import Wanted
 from tvault.replication.entry import ORIGIN, Entry, Kind, follow
 from tvault.store.failures import JournalDamaged, StoreBroken
 from tvault.store.ports import StoreViolation
+from tvault.store.secret_reading import read_names, read_newest
 from tvault.store.secrets import TABLES
 from tvault.store.sqlite import FILE_NAME, SqliteStore
 
@@ -222,6 +224,32 @@ def test_an_index_that_leads_to_another_sound_row_gives_no_wrong_answer(
             connection.execute(f"UPDATE {table} SET id = id + 100 WHERE id IN (1, 2)")
             connection.execute(f"UPDATE {table} SET id = 103 - id WHERE id > 100")
         assert not all(is_right(*each) for each in zip(looks(store), expected, strict=True))
+
+
+def test_an_index_that_takes_an_older_version_for_the_newest_gives_no_wrong_answer(
+    tmp_path: Path,
+) -> None:
+    """The newest has ended; the index leads to one that has not, as if it had rotted since the start."""
+    with opened(tmp_path) as store:
+        for version in (1, 2, 3):
+            ends = [SecretEnd("anna", "rotten", 3, 40)] if version == 3 else []
+            row = version_of("rotten", version, 10 * version)
+            store.write(None, [secrets_entry(store.last(), [row], ends=ends)], 0)
+    file = tmp_path / FILE_NAME
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        query = "SELECT rootpage FROM sqlite_master WHERE tbl_name = 'secret_version' AND type = 'index'"
+        pages = [page for (page,) in connection.execute(query)]
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    content = file.read_bytes()
+    places = [content.find(b"annarotten\2", size * (page - 1), size * page) for page in pages]
+    [place] = [place for place in places if place >= 0]
+    flip_bit(file, place + len("annarotten"), bit=3)
+    with closing(sqlite3.connect(file)) as connection:
+        with pytest.raises(JournalDamaged):
+            read_names(connection, "anna")
+        newest = partial(read_newest, connection, "anna", ["rotten"])
+        assert is_right(newest, [NewestSecret(3, is_live=False, seq=3)])
 
 
 @pytest.mark.parametrize("table", TABLES)
