@@ -1,4 +1,5 @@
-"""Eight clients of a real cluster who ask about the same few values, and whose history is kept."""
+"""Eight clients of a real cluster who ask about the same few values, and whose history is kept; and two
+who keep secrets."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ import requests
 from urllib3.exceptions import NewConnectionError
 
 from tests.cluster.cluster import Cluster
+from tests.cluster.keepers import KEEPERS, Keepers
 from tests.history.operations import Asked, Conflict, Detokenize, Operation, ReadEpoch, Rotate, Tokenize
 from tests.history.record import A, Recorder, Refused, Unanswered, kind_of
 from tvault.model.keys import KeyRing
@@ -222,13 +224,17 @@ class Crowd:
         self._doors = [*cluster.nodes, *cluster.gateways]
         self._oracle = Oracle(cluster)
         self._stopping = threading.Event()
-        self._pool = ThreadPoolExecutor(CLIENTS)
+        self.keepers = Keepers(cluster, self.pulse.note_more, seed)
+        self._pool = ThreadPoolExecutor(CLIENTS + KEEPERS)
         self._clients: list[Future[None]] = []
         self._epochs = dict.fromkeys(OWNERS, 1)
         self._calls = itertools.count()
 
     def __enter__(self) -> Crowd:
         self._clients = [self._pool.submit(self._run, number) for number in range(CLIENTS)]
+        self._clients += [
+            self._pool.submit(keeper.run, self._stopping) for keeper in self.keepers.keepers
+        ]
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,4 +1,4 @@
-"""One run: a cluster, eight clients, a sequence of faults, and the judgement at the end."""
+"""One run: a cluster, its clients, a sequence of faults, and the judgement at the end."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ AGREE_SECONDS = 30.0
 MEND_SECONDS = 60.0
 FLOORS_A_SECOND = {"tokenize": 8.0, "detokenize": 2.0, "miss": 2.0, "epoch": 1.0, "rotate": 0.1}
 """How many calls of each kind must have been acknowledged, for each second of a run."""
+
+SECRET_FLOORS_A_SECOND = {"secret-write": 0.3, "secret-race": 0.1, "secret-read": 0.5}
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class Report:
     seconds: float = 0.0
     tallies: dict[str, Tally] = field(default_factory=dict)
     tokens: int = 0
+    versions: int = 0
 
     def lines(self) -> Iterator[str]:
         """A table for people."""
@@ -83,6 +86,7 @@ class Report:
         yield f"{sum(map(len, self.gaps.values()))} faults in {self.seconds:.0f} s, {self.views} views"
         yield f"all nodes agreed {self.agreed_s:.1f} s after the last call"
         yield f"{self.tokens} acknowledged tokens read back from each node alone"
+        yield f"{self.versions} acknowledged versions of secrets, too"
 
 
 def run(plan: Plan, folder: Path, say: Callable[[str], None]) -> Report:
@@ -157,11 +161,15 @@ def _can_all_be_read(stage: Stage) -> bool:
     issued = issued_tokens(stage.crowd.recorder.operations())
     asked = [(owner, [token for whose, token in issued if whose == owner]) for owner in cluster.keys]
     asked.append((next(iter(cluster.keys)), list(stage.stock)))
-    return cluster.is_whole() and all(
-        cluster.post(name, "/detokenize", {"tokens": part}, owner).status_code == 200
-        for name in stage.names
-        for owner, tokens in asked
-        for part in in_parts(tokens)
+    return (
+        cluster.is_whole()
+        and stage.crowd.keepers.read_back(*stage.names)
+        and all(
+            cluster.post(name, "/detokenize", {"tokens": part}, owner).status_code == 200
+            for name in stage.names
+            for owner, tokens in asked
+            for part in in_parts(tokens)
+        )
     )
 
 
@@ -179,15 +187,21 @@ def _judge(stage: Stage, report: Report) -> None:
             raise Fallen(
                 f"only {count} calls of kind {kind} in {report.seconds:.0f} s were acknowledged"
             )
+    counts = stage.crowd.pulse.counts()
+    for kind, rate in SECRET_FLOORS_A_SECOND.items():
+        if counts[kind] < rate * report.seconds:
+            raise Fallen(f"only {counts[kind]} calls of kind {kind} in {report.seconds:.0f} s")
 
 
 def _read_each_alone(stage: Stage, report: Report) -> None:
-    """Every token that was acknowledged is there on each node with all others stopped.
+    """Every token and version that was acknowledged is there on each node with all others stopped.
 
     A node by itself answers what it knows to be committed: the commit position that was stored with
     its last entry.  One more write, after all agreed, stores with it that all before it is committed.
     """
     cluster = stage.cluster
+    keepers = stage.crowd.keepers
+    keepers.end_all(stage.names[0])
     cluster.tokenize(stage.names[0], ["the last one"])
     stage.until(cluster.agree, AGREE_SECONDS, "the nodes do not agree on one more write")
     stage.kill(*stage.names)
@@ -203,6 +217,7 @@ def _read_each_alone(stage: Stage, report: Report) -> None:
                     raise Fallen(f"{name} alone does not know what was acknowledged")
         if cluster.detokenize(name, list(stage.stock)) != list(stage.stock.values()):
             raise Fallen(f"{name} alone does not know what was there from the beginning")
+        report.versions = keepers.read_alone(name)
         if cluster.health(name) != "unavailable":
             raise Fallen(f"{name} is alone and says {cluster.health(name)!r}")
         stage.kill(name)

@@ -1,5 +1,7 @@
 """Whether a history of client operations can be explained by one vault that does one thing at a time.
 
+This is about tokens; calls about secrets share no state with them and are judged in `secret_check`.
+
 Nothing in a vault ever goes away: a token exists from one moment on, an epoch is active from one moment
 on until the next begins.  So every answer says of some moments that they came before it and of others
 that they did not, and every such rule is "not before".  The earliest order that obeys them all (see
@@ -29,6 +31,8 @@ from tests.history.operations import (
     Tokenize,
 )
 from tests.history.schedule import Run, Schedule
+from tests.history.secret_check import secret_violations
+from tests.history.secret_operations import SecretAsked
 
 
 def violations(operations: Sequence[Operation]) -> list[str]:
@@ -38,11 +42,15 @@ def violations(operations: Sequence[Operation]) -> list[str]:
     """
     identities = Identities(operations)
     by_owner: defaultdict[str, list[Operation]] = defaultdict(list)
+    secrets_of: defaultdict[str, list[Operation]] = defaultdict(list)
     for operation in operations:
-        by_owner[operation.what.owner].append(operation)
+        owned = secrets_of if isinstance(operation.what, SecretAsked) else by_owner
+        owned[operation.what.owner].append(operation)
     lines = identities.complaints
-    for owner, owned in by_owner.items():
-        lines += _Owner(owner, owned, identities).violations()
+    for owner, about_tokens in by_owner.items():
+        lines += _Owner(owner, about_tokens, identities).violations()
+    for owner, about_secrets in secrets_of.items():
+        lines += secret_violations(owner, about_secrets)
     return lines
 
 

@@ -3,8 +3,7 @@
 Times are numbers of one clock, whatever its unit: seconds of `time.monotonic()` for real clusters,
 simulated milliseconds for the simulator.  Nothing here knows where a history comes from.
 
-A further family of objects (secrets, with one version after another) is one more class in `Asked` and
-one more builder of moments in `check`.
+Calls about tokens stand here, those about secrets in `secret_operations`: the two share no state.
 """
 
 from __future__ import annotations
@@ -13,6 +12,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
+
+from tests.history.secret_operations import SecretAsked, told_of_secrets
 
 Value = str | int | float | bool | bytes
 """What is tokenized.  `"1"`, `1`, `1.0` and `True` are four values; simulated clients may use bytes."""
@@ -70,6 +71,9 @@ class Rotate:
 
 
 Asked = Tokenize | Detokenize | ReadEpoch | Rotate
+"""A call about tokens."""
+
+AnyAsked = Asked | SecretAsked
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ class Operation:
     node: str
     invoked: float
     returned: float | None
-    what: Asked
+    what: AnyAsked
 
     def __post_init__(self) -> None:
         known = self.returned is not None
@@ -104,7 +108,9 @@ class Operation:
         return f"{self.client} on {self.node} {when}: {_told(self.what)}"
 
 
-def _told(what: Asked) -> str:
+def _told(what: AnyAsked) -> str:
+    if isinstance(what, SecretAsked):
+        return told_of_secrets(what)
     if isinstance(what, ReadEpoch):
         answer = "?" if what.result is None else str(what.result)
         return f"{what.owner} reads epoch -> {answer}"

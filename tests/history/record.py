@@ -9,10 +9,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from tests.history.operations import Asked, Detokenize, Operation, ReadEpoch, Rotate, Tokenize
+from tests.history.operations import (
+    AnyAsked,
+    Detokenize,
+    Operation,
+    ReadEpoch,
+    Rotate,
+    Tokenize,
+)
+from tests.history.secret_operations import SECRET_KINDS
 
 A = TypeVar("A", Tokenize, Detokenize, ReadEpoch, Rotate)
-B = TypeVar("B", bound=Asked)
+B = TypeVar("B", bound=AnyAsked)
 
 
 class Unanswered(Exception):
@@ -44,7 +52,7 @@ class Recorder:
         self._operations: list[Operation] = []
         self._refused: Counter[str] = Counter()
 
-    def call(self, client: str, node: str, asked: A, ask: Callable[[], A]) -> A | None:
+    def call(self, client: str, node: str, asked: B, ask: Callable[[], B]) -> B | None:
         """What `ask` returns: `asked` with its result; or None when it raised `Unanswered` or `Refused`.
 
         Whatever else it raises goes on to the caller; the call is kept as one that may have had effect.
@@ -76,7 +84,7 @@ class Recorder:
         return answered
 
     def _keep(
-        self, client: str, node: str, invoked: float, returned: float | None, whats: Sequence[Asked]
+        self, client: str, node: str, invoked: float, returned: float | None, whats: Sequence[AnyAsked]
     ) -> None:
         with self._lock:
             self._operations += [Operation(client, node, invoked, returned, what) for what in whats]
@@ -87,23 +95,25 @@ class Recorder:
             return list(self._operations)
 
     def summary(self) -> dict[str, Tally]:
-        """The tally of each kind of call (`tokenize`, `detokenize`, `miss`, `epoch`, `rotate`); of
-        `miss`, only how many were acknowledged."""
+        """The tally of each kind of call (`tokenize`, `detokenize`, `miss`, `epoch`, `rotate`, and those
+        about secrets that there were); of `miss`, only how many were acknowledged."""
         with self._lock:
             return tallies(self._operations, self._refused)
 
 
-def kind_of(what: Asked) -> str:
+def kind_of(what: AnyAsked) -> str:
     """The kind under which a call is counted: a detokenization that missed something is a `miss`."""
     return "miss" if isinstance(what, Detokenize) and what.misses() else what.kind
 
 
 def tallies(operations: Sequence[Operation], refused: Counter[str]) -> dict[str, Tally]:
-    """The tally of each kind of call in a history, all kinds named."""
+    """The tally of each kind of call in a history; all kinds of calls about tokens are named."""
     acknowledged: Counter[str] = Counter()
     unknown: Counter[str] = Counter()
     for operation in operations:
         counter = unknown if operation.returned is None else acknowledged
         counter[kind_of(operation.what)] += 1
-    kinds = ("tokenize", "detokenize", "miss", "epoch", "rotate")
+    met = acknowledged.keys() | unknown.keys() | refused.keys()
+    kinds = ["tokenize", "detokenize", "miss", "epoch", "rotate"]
+    kinds += [kind for kind in SECRET_KINDS if kind in met]
     return {kind: Tally(acknowledged[kind], unknown[kind], refused[kind]) for kind in kinds}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tests.history.identity import Mark, epoch_named_by, mark_of
-from tests.history.operations import Conflict, Detokenize, Operation, ReadEpoch, Tokenize
+from tests.history.operations import Asked, Conflict, Detokenize, Operation, ReadEpoch, Tokenize
 
 Fact = tuple[str, int, Mark]
 
@@ -93,6 +93,7 @@ class _Search:
     def _after(self, operation: Operation, state: State) -> State | None:
         """The state after the operation; None when its answer cannot be given in this state."""
         what = operation.what
+        assert isinstance(what, Asked), "it tries calls about tokens"
         active = state.active(what.owner)
         if isinstance(what, Tokenize):
             if what.result is not None and what.result[0] != active:

@@ -52,9 +52,10 @@ def _forgotten(operation: Operation, _: Random) -> Operation:
 
 
 def _lied(operation: Operation, dice: Random) -> Operation:
-    return (
-        operation if operation.returned is None else replace(operation, what=_lie(operation.what, dice))
-    )
+    what = operation.what
+    if operation.returned is None or not isinstance(what, Asked):
+        return operation
+    return replace(operation, what=_lie(what, dice))
 
 
 def _lie(what: Asked, dice: Random) -> Asked:

@@ -1,6 +1,6 @@
 """Clients' calls on a stage: the production API code, one step at a time.
 
-Each call runs `server.tokenize`, `server.reading` or the reading of an epoch over
+Each call runs `server.tokenize`, `server.reading`, the reading of an epoch or `server.secret_vault` over
 `server.chain_engine`, in a thread that moves only while the stage waits for it, and that stands still
 wherever a server's thread would wait: so a script can do anything between two steps of a call, and the
 same script always gives the same transcript.
@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import cast
 
 from tests.scenarios import lines
+from tests.scenarios.secret_calls import secret_work_of, told_of_look
 from tests.scenarios.stage import StagedNode
 from tests.unit.replication.node import TIMING
 from tvault.engine import EpochRefused, Written
@@ -25,6 +26,7 @@ from tvault.errors import VaultError
 from tvault.model.commands import Command, Rotate
 from tvault.model.keys import KeyRing
 from tvault.model.records import Places
+from tvault.model.secret_looks import FoundSecrets, Wanted
 from tvault.model.tokens import render_token
 from tvault.model.values import encode_value
 from tvault.ordering import Verdict
@@ -287,10 +289,21 @@ class _Looks:
         self._call.tell(f"looks: epoch {epoch}" + (f", of entry {seq}" if seq else ""))
         return epoch, seq
 
+    def secrets(self, owner: str, wanted: Sequence[Wanted], request: bytes | None) -> FoundSecrets:
+        self._call.step("look")
+        found = self._store.secrets(owner, wanted, request)
+        told = f"looks: {told_of_look(found, [each.name for each in wanted])}"
+        self._call.tell(told + (f", up to entry {found.seq}" if found.seq else ""))
+        return found
+
 
 def work_of(call: Call, words: list[str]) -> Callable[[], str]:
-    """`tokenize OWNER VALUE...`, `detokenize OWNER VALUE@EPOCH...`, `epoch OWNER`, `rotate OWNER TO`."""
+    """`tokenize OWNER VALUE...`, `detokenize OWNER VALUE@EPOCH...`, `epoch OWNER`, `rotate OWNER TO`,
+    and those of `secret_calls`."""
     engine = ChainEngine(_Desk(call), cast("Store", _Looks(call)))
+    about_secrets = secret_work_of(engine, KEYS, call.name, words, NO_DEADLINE)
+    if about_secrets is not None:
+        return about_secrets
     verb, owner, rest = words[0], words[1], words[2:]
     nonces = count(1)
 

@@ -54,6 +54,9 @@ def _brings(each: Entry) -> str:
     rows = decode_rows(each.body)
     parts = [_epoch(start.owner, start.epoch) for start in rows.epochs]
     parts += [f"{block.owner}:{len(block)}" for block in rows.blocks]
+    parts += [f"{each.owner}/{each.name}-{each.version}" for each in rows.versions]
+    parts += [f"{each.owner}/{each.name}-ends" for each in rows.ends]
+    parts = parts or [f"{each.owner}/unchanged" for each in rows.requests]
     return ":" + "+".join(parts)
 
 
