@@ -42,9 +42,13 @@ class Line:
             head += f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n"
         return head.encode() + b"\r\n" + content
 
+    def send(self, request: bytes) -> None:
+        """A request whose answer is not read."""
+        self._socket.sendall(request)
+
     def answer(self, request: bytes) -> bytes:
         """Every byte of the answer to a request.  Raises `OSError` when the connection breaks."""
-        self._socket.sendall(request)
+        self.send(request)
         received = b""
         while (end := received.find(b"\r\n\r\n")) < 0:
             received += self._more()

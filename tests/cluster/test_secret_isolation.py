@@ -99,3 +99,21 @@ def test_what_another_owner_writes_begins_no_version_and_no_moment_here(cluster:
             assert status_of(mine.ask("PUT", "/secrets/BOTH", {"value": f"A{number}"})) == 200
         assert document_of(other.ask("GET", "/secrets/BOTH/history")) == before
         assert status_of(mine.ask("PUT", "/secrets/BOTH", {"value": "A"})) == 200
+
+
+def test_conditions_and_idempotency_keys_are_of_one_owner(cluster: Cluster) -> None:
+    for number, front in enumerate((*cluster.nodes, GATEWAY)):
+        name, body = f"CONDITION{number}", {"value": "same"}
+        with line(cluster, front, "A") as mine, line(cluster, front, "B") as other:
+            for wire in (mine, other):
+                for header in ("If-None-Match: *", f"Idempotency-Key: shared-{number}"):
+                    request = wire.request("PUT", f"/secrets/{name}", body)
+                    with_header = request.replace(b"\r\n\r\n", f"\r\n{header}\r\n\r\n".encode(), 1)
+                    made = document_of(wire.answer(with_header))
+                    assert isinstance(made, dict)
+                    assert (made["version"], made["created"]) == (1, header.startswith("If"))
+            foreign = other.request("PUT", "/secrets/ONLY_A", body)
+            matched = foreign.replace(b"\r\n\r\n", b'\r\nIf-Match: "1"\r\n\r\n', 1)
+            refused = document_of(other.answer(matched))
+            assert isinstance(refused, dict)
+            assert (refused["code"], refused["version"]) == ("precondition_failed", None)

@@ -14,6 +14,7 @@ import pytest
 import requests
 
 from tests.cluster.cluster import GATEWAY, Cluster, eventually
+from tests.cluster.raw import Line
 
 TOGETHER = 12
 """Secrets of one write."""
@@ -235,36 +236,27 @@ def test_a_node_that_was_wiped_serves_the_same_secrets(cluster: Cluster) -> None
     assert cluster.ask("n2", "GET", "/secrets/KEPT?version=1").json()["value"] == "value 0"
 
 
-def test_secrets_written_while_the_chain_has_lost_its_head_are_written_once(cluster: Cluster) -> None:
-    """The answer is lost with the node that had the request; another one is asked with the same key."""
-    for number in range(1, 4):
-        name = cluster.by_role("head")
-        outcome: list[int] = []
-
-        def write(name: str = name, number: int = number, outcome: list[int] = outcome) -> None:
-            try:
-                key = f"lost-{number}"
-                answer = put(cluster, name, "LOST", f"v{number}", Idempotency_Key=key)
-                outcome.append(answer.status_code)
-            except requests.RequestException:
-                outcome.append(0)
-
-        thread = threading.Thread(target=write)
-        thread.start()
+@pytest.mark.parametrize("role", ["head", "middle", "tail"])
+def test_a_write_whose_answer_was_lost_with_its_node_is_not_made_again(
+    cluster: Cluster, role: str
+) -> None:
+    """Another one has come between: made again, the value would come back as a version of its own."""
+    name, path = cluster.by_role(role), f"/secrets/LOST.{role}"
+    first, second = (node for node in cluster.nodes if node != name)
+    with Line(cluster.url(name), cluster.keys["A"]) as line:
+        keyed = f"\r\nIdempotency-Key: lost-{role}\r\n\r\n".encode()
+        line.send(line.request("PUT", path, {"value": "lost"}).replace(b"\r\n\r\n", keyed, 1))
+        eventually(lambda: cluster.ask(first, "GET", path).status_code == 200)
         cluster.kill(name)
-        thread.join()
-        other = next(node for node in cluster.nodes if node != name)
-        answers: list[requests.Response] = []
+    answers: list[requests.Response] = []
 
-        def is_done(
-            other: str = other, number: int = number, answers: list[requests.Response] = answers
-        ) -> bool:
-            answers.append(put(cluster, other, "LOST", f"v{number}", Idempotency_Key=f"lost-{number}"))
-            return answers[-1].status_code == 200
+    def is_answered(front: str, value: str, **headers: str) -> bool:
+        answers.append(cluster.ask(front, "PUT", path, {"value": value}, **headers))
+        return answers[-1].status_code == 200
 
-        eventually(is_done)
-        made = answers[-1].json()
-        assert (made["version"], made["created"]) == (number, True), outcome
-        cluster.start(name)
-        cluster.wait_until_whole()
-    assert len(the_history(cluster, "LOST")) == 3
+    eventually(lambda: is_answered(first, "between"))
+    assert answers[-1].json()["version"] == 2
+    eventually(lambda: is_answered(second, "lost", Idempotency_Key=f"lost-{role}"))
+    made = answers[-1].json()
+    assert (made["version"], made["created"]) == (1, True)
+    assert len(history(cluster, second, f"LOST.{role}")) == 2

@@ -66,6 +66,11 @@ class Planter:
         """What no call in the history has asked for is done."""
         self._random.answer(asked)
 
+    def falsify(self, name: str, value: str) -> None:
+        """The newest version has this value."""
+        *older, (mark, _) = self._random.secrets[name]
+        self._random.secrets = {**self._random.secrets, name: (*older, (mark, value))}
+
     def reserve(self, name: str) -> None:
         """The secret, which random clients do not use, is read at the end."""
         if name not in self._random.names:
@@ -285,11 +290,24 @@ def version_of_a_moment_that_it_did_not_cover(plant: Planter) -> None:
 
 def new_version_of_an_equal_value(plant: Planter) -> None:
     plant.put("one")
-    plant.put("two")
-    for at, operation in enumerate(plant.added):
-        what = operation.what
-        if isinstance(what, Put):
-            plant.added[at] = replace(operation, what=replace(what, value="one"))
+    done = plant.do(Put(OWNER, "P", "two"))
+    plant.again(replace(done, value="one"))
+    plant.falsify("P", "one")
+
+
+def two_writes_at_one_moment(plant: Planter) -> None:
+    plant.put("old", "P")
+    plant.put("old", "Q")
+    for name in ("P", "Q"):
+        plant.add(Put(OWNER, name, "new"))
+    plant.carry_out(PutAll(OWNER, (("P", "new"), ("Q", "new"))))
+
+
+def write_that_did_more_than_was_asked(plant: Planter) -> None:
+    plant.put("old", "P")
+    plant.put("old", "Q")
+    plant.add(PutAll(OWNER, (("P", "new"),)))
+    plant.carry_out(PutAll(OWNER, (("P", "new"), ("Q", "new"))))
 
 
 def nothing_new_where_there_was_something_to_do(plant: Planter) -> None:
@@ -328,5 +346,7 @@ ANOMALIES: tuple[Callable[[Planter], None], ...] = (
     deletion_of_what_was_replaced,
     version_of_a_moment_that_it_did_not_cover,
     new_version_of_an_equal_value,
+    two_writes_at_one_moment,
+    write_that_did_more_than_was_asked,
     nothing_new_where_there_was_something_to_do,
 )

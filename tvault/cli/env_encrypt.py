@@ -35,7 +35,7 @@ PRIVATE = 0o600
 @click.argument("file", metavar="FILE")
 @click.option("-o", "--output", metavar="OUT", help="Where to write; stdout when left out or '-'.")
 @click.option("--in-place", is_flag=True, help="Write over FILE.")
-@click.option("--values", metavar="JSON", help="A file with values: one JSON object, name to text.")
+@click.option("--values", metavar="JSON_FILE", help="A file of values: one JSON object, name to text.")
 @click.option(
     "--value-from-env",
     "variables",

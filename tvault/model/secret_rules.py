@@ -7,6 +7,7 @@ of one owner's secrets rise strictly from write to write, whatever the clock doe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
@@ -24,17 +25,15 @@ from tvault.model.commands import (
     WriteSecrets,
 )
 from tvault.model.records import NewestSecret, Records
+from tvault.model.secret_names import KEY_ID_PATTERN, NAME_PATTERN
 from tvault.model.verdicts import Admitted, Flaw, Overtaken, Unacceptable
-
-NAME_CHARACTERS: Final = 128
-"""Most characters of a secret's name, each of one byte."""
-
-KEY_ID_CHARACTERS: Final = 64
-"""Most characters of a master key's id."""
 
 NONCE_BYTES: Final = 12
 WRAPPED_BYTES: Final = 40
 """Bytes of a wrapped data key of 32 bytes."""
+
+_NAME: Final = re.compile(NAME_PATTERN)
+_KEY_ID: Final = re.compile(KEY_ID_PATTERN)
 
 _ROW_BYTES: Final = 64
 """Most bytes that msgpack adds to the texts and byte strings of the rows of one change."""
@@ -158,8 +157,7 @@ def _flaw(command: WriteSecrets) -> Flaw | None:
 def _is_sound(change: Change) -> bool:
     version, is_live = _expected(change)
     return (
-        1 <= len(change.name) <= NAME_CHARACTERS
-        and change.name.isascii()
+        _NAME.fullmatch(change.name) is not None
         and (version >= 1 if is_live else version >= 0)
         and (not isinstance(change, Put) or _is_sealed(change.sealed))
     )
@@ -169,8 +167,7 @@ def _is_sealed(sealed: Sealed) -> bool:
     return (
         len(sealed.nonce) == NONCE_BYTES
         and len(sealed.wrapped_key) == WRAPPED_BYTES
-        and 1 <= len(sealed.key_id) <= KEY_ID_CHARACTERS
-        and sealed.key_id.isascii()
+        and _KEY_ID.fullmatch(sealed.key_id) is not None
     )
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
 from typing import Final
 
 from tvault.engine import Engine, Written
@@ -266,7 +265,8 @@ class SecretVault:
         """Carry the request out, once.  `decide` makes the changes of the newest version of each name,
         or refuses."""
         is_confirmed = False
-        for number in count():
+        number = 0
+        while True:
             self._wait_for_turn(number, deadline)
             look = self._engine.read_secrets if is_confirmed else self._engine.peek_secrets
             found = look(owner, wanted, request.name, deadline)
@@ -290,7 +290,7 @@ class SecretVault:
             elif changes and is_confirmed:
                 return _Outcome(_done(changes), versions=found.versions)
             is_confirmed = True
-        raise AssertionError("rounds do not end")
+            number += 1
 
     def _wait_for_turn(self, number: int, deadline: float) -> None:
         """Before round `number`, from 0: raises `VaultError` `unavailable` once the time is up."""
@@ -322,7 +322,7 @@ class SecretVault:
         return found
 
     def _opened(self, owner: str, name: str, found: FoundVersion) -> str:
-        key_id: str | None = None
+        key_id: str | None = None  # raised outside of the handlers, so that no ciphertext hangs on it
         try:
             return self._masters.open(owner, name, found.version, found.sealed).decode()
         except KeyUnavailable as error:
