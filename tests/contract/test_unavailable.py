@@ -18,16 +18,16 @@ TIMEOUT_MS = 3000
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    """Three nodes that work on one request each at a time and hardly ever suspect each other."""
+    """Three nodes that work on one request each at a time, and suspect each other only after a while."""
     with configured(
         tmp_path / "vault",
         nodes=3,
         requests_at_once=1,
         request_timeout_ms=TIMEOUT_MS,
-        suspect_ms=60_000,
+        suspect_ms=3 * TIMEOUT_MS,
     ) as cluster:
         cluster.start()
-        cluster.wait_until_whole()
+        cluster.wait_until_whole(60)  # a ballot that comes to nothing is repeated after that time
         yield cluster
 
 

@@ -29,7 +29,7 @@ PRINT = "import os, sys, json; json.dump({k: os.environ.get(k) for k in sys.argv
 WAIT = """
 import os, signal, sys
 def tell(number, frame):
-    print("got", number, flush=True)
+    os.write(1, b"got %d\\n" % number)  # `print` may be under way when the signal comes
     sys.exit(number)
 for number in map(int, sys.argv[1:]):
     signal.signal(number, tell)
@@ -38,9 +38,9 @@ while True:
     signal.pause()
 """
 WAIT_ON_SCREEN = """
-import signal, sys
+import os, signal, sys
 def tell(number, frame):
-    print("got", number, file=sys.stderr, flush=True)
+    os.write(2, b"got %d\\n" % number)
     sys.exit(number)
 signal.signal(signal.SIGINT, tell)
 print("ready", file=sys.stderr, flush=True)
