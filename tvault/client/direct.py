@@ -24,17 +24,15 @@ from tvault.client.exchanges import (
     failure_of,
 )
 from tvault.client.sockets import TlsSocket, connected
-from tvault.trust import verifying
+from tvault.trust import verifying_for
 
 
 class Direct:
     """Makes a connection for each exchange.  Safe for many threads."""
 
     def __init__(self, urls: Iterable[str], ca: str | Path | None) -> None:
-        self._context: ssl.SSLContext | None = None
-        # To read what the system trusts takes twenty milliseconds: not where nothing is to be verified.
-        if ca is not None or any(url.lower().startswith("https:") for url in urls):
-            self._context = verifying(ca)
+        self._context = verifying_for(urls, ca)
+        if self._context is not None:
             self._context.sslsocket_class = TlsSocket
 
     def close(self) -> None:

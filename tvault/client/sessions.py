@@ -12,7 +12,7 @@ from requests.adapters import HTTPAdapter
 
 from tvault.client.connections import POOLS
 from tvault.client.sockets import TlsSocket
-from tvault.trust import verifying
+from tvault.trust import verifying_for
 
 _HOSTS = 16
 
@@ -29,9 +29,9 @@ def open_session(urls: Iterable[str], connections: int, ca: str | Path | None) -
     # Answers as they are: a packed one could be of any length when it is unpacked.
     session.headers["Accept-Encoding"] = "identity"
     session.mount("http://", _Adapter(_HOSTS, connections, max_retries=0))
-    # To read what the system trusts takes twenty milliseconds: not where nothing is to be verified.
-    if ca is not None or any(url.lower().startswith("https:") for url in urls):
-        session.mount("https://", _VerifyingAdapter(connections, verifying(ca)))
+    context = verifying_for(urls, ca)
+    if context is not None:
+        session.mount("https://", _VerifyingAdapter(connections, context))
     return session
 
 

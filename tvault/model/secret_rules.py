@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
+from tvault.model.blocks import NONCE_BYTES
 from tvault.model.commands import (
     REQUEST_BYTES,
     Change,
@@ -26,11 +27,8 @@ from tvault.model.commands import (
 )
 from tvault.model.records import NewestSecret, Records
 from tvault.model.secret_names import KEY_ID_PATTERN, NAME_PATTERN
+from tvault.model.secrets import WRAPPED_BYTES
 from tvault.model.verdicts import Admitted, Flaw, Overtaken, Unacceptable
-
-NONCE_BYTES: Final = 12
-WRAPPED_BYTES: Final = 40
-"""Bytes of a wrapped data key of 32 bytes."""
 
 _NAME: Final = re.compile(NAME_PATTERN)
 _KEY_ID: Final = re.compile(KEY_ID_PATTERN)

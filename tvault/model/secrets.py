@@ -28,8 +28,8 @@ _SECRET: Final = b"tvault 1 secret"
 _WRAP: Final = b"tvault 1 wrap"
 _FINGERPRINT: Final = b"tvault 1 master fingerprint"
 _TAG_BYTES: Final = 16
-_WRAPPED_BYTES: Final = KEY_BYTES + 8
-"""AES key wrap adds 8 bytes."""
+WRAPPED_BYTES: Final = KEY_BYTES + 8
+"""Bytes of a wrapped data key: AES key wrap adds 8."""
 
 
 def sealed_size(value: bytes) -> int:
@@ -90,7 +90,7 @@ class MasterKeys:
         Raises `KeyUnavailable` when the master key that it names is not there or another one, and
         `SealBroken` for a record of another owner, name or version, or of damaged bytes.
         """
-        if len(sealed.wrapped_key) != _WRAPPED_BYTES or len(sealed.nonce) != NONCE_BYTES:
+        if len(sealed.wrapped_key) != WRAPPED_BYTES or len(sealed.nonce) != NONCE_BYTES:
             raise SealBroken("a secret's wrapped key or nonce has a wrong length")
         if len(sealed.ciphertext) < _TAG_BYTES:
             raise SealBroken("a secret's ciphertext is too short")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -10,9 +10,8 @@ from tvault.errors import FieldError, VaultError
 from tvault.model.envfile import TooMany
 from tvault.model.envfile_references import Encryption, References, encrypt, expand, unresolved
 from tvault.server.bodies import members_of, refuse_too_many
-from tvault.server.calls import Calls, EventSink
-from tvault.server.secret_requests import encoded_value, key_of, refuse_name
-from tvault.server.secret_vault import Missing, SecretVault
+from tvault.server.secret_requests import VaultCalls, encoded_value, key_of, refuse_name
+from tvault.server.secret_vault import Missing
 from tvault.server.web import Answer, Call, json_answer
 from tvault.wire import ENV_ENCRYPT, Limits
 
@@ -21,20 +20,8 @@ MOST_NAMES: Final = 10_000
 entry."""
 
 
-class EnvCalls(Calls):
+class EnvCalls(VaultCalls):
     """`POST` of `/env/encrypt` and `/env/expand`."""
-
-    def __init__(
-        self,
-        vault: SecretVault,
-        limits: Limits,
-        clock: Callable[[], float],
-        record: EventSink,
-        request_seconds: float,
-    ) -> None:
-        super().__init__(clock, record, request_seconds)
-        self._vault = vault
-        self._limits = limits
 
     def encrypt(self, call: Call) -> Answer:
         """The content with references in the place of the values that it asks to be stored."""

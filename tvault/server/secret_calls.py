@@ -2,43 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 from tvault.errors import VaultError
 from tvault.server.bodies import members_of
-from tvault.server.calls import Calls, EventSink
 from tvault.server.moments import moment_text
 from tvault.server.preconditions import Condition, condition_in, tag_of
 from tvault.server.secret_requests import (
+    VaultCalls,
     encoded_value,
     key_of,
     members_of_query,
     refuse_name,
     wanted_of,
 )
-from tvault.server.secret_vault import Request, SecretVault
+from tvault.server.secret_vault import Request
 from tvault.server.web import Answer, Call, json_answer
-from tvault.wire import IF_MATCH, IF_NONE_MATCH, SECRETS, Limits
+from tvault.wire import IF_MATCH, IF_NONE_MATCH, SECRETS
 
 NAME: Final = "name"
 """The parameter of paths that is a secret's name."""
 
 
-class SecretCalls(Calls):
+class SecretCalls(VaultCalls):
     """`PUT`, `GET` and `DELETE` of `/secrets/<name>`, and `GET` of its history and of all names."""
-
-    def __init__(
-        self,
-        vault: SecretVault,
-        limits: Limits,
-        clock: Callable[[], float],
-        record: EventSink,
-        request_seconds: float,
-    ) -> None:
-        super().__init__(clock, record, request_seconds)
-        self._vault = vault
-        self._limits = limits
 
     def put(self, call: Call) -> Answer:
         """The secret has this value from now on."""

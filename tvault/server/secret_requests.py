@@ -1,20 +1,38 @@
-"""What requests about secrets may look like, and what is taken out of them."""
+"""What calls about secrets have in common: what their requests may look like, and what is taken out."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final
 from urllib.parse import parse_qsl
 
 from tvault.errors import VaultError
 from tvault.model.secret_looks import LARGEST, Wanted
+from tvault.server.calls import Calls, EventSink
 from tvault.server.moments import moment_in
+from tvault.server.secret_vault import SecretVault
 from tvault.server.web import Call
 from tvault.wire import IDEMPOTENCY_KEY, Limits, sane_idempotency_key, valid_secret_name
 
 _IGNORED: Final = "owner_id"
 _VERSION: Final = "version"
 _AT: Final = "at"
+
+
+class VaultCalls(Calls):
+    """The calls of one subject over the owners' secrets."""
+
+    def __init__(
+        self,
+        vault: SecretVault,
+        limits: Limits,
+        clock: Callable[[], float],
+        record: EventSink,
+        request_seconds: float,
+    ) -> None:
+        super().__init__(clock, record, request_seconds)
+        self._vault = vault
+        self._limits = limits
 
 
 def key_of(call: Call) -> str | None:
