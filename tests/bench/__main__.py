@@ -12,8 +12,10 @@ import click
 
 from tests.bench import (
     bulk,
+    duck,
     failing,
     files,
+    formats,
     gateway,
     growth,
     isolation,
@@ -29,6 +31,8 @@ from tests.bench.scale import SCALES, Scale
 
 SUBJECTS: dict[str, Callable[[Path, Scale], list[Row]]] = {
     "bulk": bulk.measure,
+    "formats": formats.measure,
+    "duck": duck.measure,
     "steps": steps.measure,
     "latency": latency.measure,
     "secrets": secrets.measure,

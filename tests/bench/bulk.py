@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,20 +70,13 @@ def by_library(cluster: Cluster, action: str, tokens: Path, **wish: Any) -> Took
 def by_command_line(cluster: Cluster, action: str, count: int, source: Path, target: Path) -> Took:
     """Through `tvault` as users call it, from a file to a file: batches and requests at a time are what
     it chooses, and the start of its process is part of the time."""
-    environment = os.environ | {
-        "TVAULT_URL": ",".join(cluster.nodes.values()),
-        "TVAULT_API_KEY": cluster.keys["A"],
-    }
+    environment = {"TVAULT_URL": ",".join(cluster.nodes.values()), "TVAULT_API_KEY": cluster.keys["A"]}
+    task = {"command": [sys.executable, "-m", "tvault", action, str(source), "-o", str(target)]}
 
     def run() -> tuple[int, float, float, float | None]:
-        began = time.perf_counter()
-        command = [sys.executable, "-m", "tvault", action, str(source), "-o", str(target)]
-        process = subprocess.Popen(command, env=environment)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
-        assert process.returncode == 0, f"tvault {action} failed"
-        return count, seconds, usage.ru_utime + usage.ru_stime, round(usage.ru_maxrss / 1024, 1)
+        told = in_a_process("tests.bench.command", task, environment)
+        assert told["code"] == 0, f"tvault {action} failed"
+        return count, told["seconds"], told["cpu_seconds"], told["peak_mib"]
 
     return watched(cluster, run)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -65,14 +66,16 @@ def spent(before: dict[str, float], after: dict[str, float]) -> dict[str, float]
     return {place: round(after[place] - before[place], 3) for place in before}
 
 
-def in_a_process(module: str, task: Details) -> Any:
-    """Have a module of this suite do a task in a process of its own: JSON in, JSON out."""
+def in_a_process(module: str, task: Details, environment: dict[str, str] | None = None) -> Any:
+    """Have a module of this suite do a task in a process of its own: JSON in, JSON out.  It has these
+    variables beside those of this process."""
     done = subprocess.run(
         [sys.executable, "-m", module],
         input=json.dumps(task),
         stdout=subprocess.PIPE,
         text=True,
         check=False,
+        env=os.environ | (environment or {}),
     )
     assert done.returncode == 0, f"{module} failed"
     return json.loads(done.stdout)

@@ -280,6 +280,8 @@ def of(subject: str) -> Callable[[Recorded], str]:
 TABLES: dict[str, Callable[[Recorded], str]] = {
     "machine": machine,
     "bulk": of("bulk"),
+    "formats": of("formats"),
+    "duck": of("duck"),
     "cpu": cpu,
     "steps": steps,
     "reading": reading,

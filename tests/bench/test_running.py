@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.bench import failing, growth, latency, secrets
+from tests.bench.fleet import in_a_process
 from tests.bench.scale import SCALES
 
 TINY = SCALES["tiny"]
@@ -43,7 +44,7 @@ def test_a_subject_that_there_is_not_is_refused() -> None:
         check=False,
     )
     assert done.returncode == 2
-    assert "nothing; known are bulk, steps" in done.stderr
+    assert "nothing; known are bulk, formats, duck, steps" in done.stderr
 
 
 def test_single_calls_are_measured_on_each_node_and_beside_the_bare_round_trip(tmp_path: Path) -> None:
@@ -83,3 +84,14 @@ def test_secrets_are_measured_on_each_node_and_the_start_of_a_child_by_its_steps
     assert all(step > 0 for step in steps)
     assert sum(steps) < 3 * whole.figure
     assert rows["expand 100 entries of a .env file, 1 client"].figure > 0
+
+
+def test_a_command_is_told_its_own_memory_and_not_that_of_who_measures() -> None:
+    much = bytearray(b"x" * 200 * 2**20)
+    told = in_a_process(
+        "tests.bench.command", {"command": [sys.executable, "-c", "raise SystemExit(3)"]}
+    )
+    assert told["code"] == 3
+    assert 1 < told["peak_mib"] < 100
+    assert told["seconds"] >= 0.9 * told["cpu_seconds"] > 0
+    assert len(much) > 0

@@ -84,7 +84,12 @@ Step = tuple[str, str]
 
 def tour() -> list[list[Step]]:
     """The terminals of the README's tour."""
-    blocks = re.findall(r"^```console\n(.*?)^```$", read(ROOT / "README.md"), re.DOTALL | re.MULTILINE)
+    return blocks_of(read(ROOT / "README.md"))
+
+
+def blocks_of(page: str) -> list[list[Step]]:
+    """The terminals of a page."""
+    blocks = re.findall(r"^```console\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
     return [steps_of(block) for block in blocks]
 
 
@@ -137,8 +142,8 @@ def run(step: Step, folder: Path, variables: dict[str, str], base_port: int) -> 
 
 
 def test_the_tour_of_the_readme_prints_what_it_shows(tmp_path: Path) -> None:
-    first, second, third = tour()
-    (init, up), (export, *steps) = first, (*second, *third)
+    (init, up), *others = tour()
+    export, *steps = (step for block in others for step in block)
     base_port = free_base_port(3)
     made = run(init, tmp_path, {}, base_port)
     # `init` says where to go on stderr, which comes first here.

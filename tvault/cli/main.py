@@ -28,6 +28,10 @@ COMMANDS = {
     "detokenize": ("tvault.cli.detokenize", "Put values in the place of tokens in a file."),
     "retokenize": ("tvault.cli.retokenize", "Bring old tokens in a file to the active epoch."),
     "lookup": ("tvault.cli.lookup", "Show the tokens that values have; make none."),
+    "duckdb-attach": (
+        "tvault.cli.duckdb_attach",
+        "Query a DuckDB file that holds tokens, with their values at hand.",
+    ),
     "secret": ("tvault.cli.secret", "Keep secrets: values with names and versions."),
     "env": ("tvault.cli.env", "Keep the values of .env files as secrets, and use them."),
     "rotate-epoch": ("tvault.cli.rotate_epoch", "Begin a new epoch: other tokens from now on."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import click
 
@@ -12,9 +12,14 @@ from tvault.cli.convert import Wish, convert, end, file_options, say_epochs
 from tvault.cli.invocation import VaultCommand
 from tvault.cli.targets import output_file, writing
 from tvault.client.changes import Changes
-from tvault.client.files import SUFFIXES, Job, Summary, retokenize_file
+from tvault.client.files import SUFFIXES, retokenize_file
+from tvault.client.gzipped import SUFFIX as PACKED
+from tvault.client.job import Job, Summary
 from tvault.client.vault import Vault
 from tvault.errors import VaultError
+
+NO_MAPS = {PACKED, *SUFFIXES} - {".csv"}
+"""Suffixes that no map has.  One that is named so was meant as FILE."""
 
 
 class _Command(VaultCommand):
@@ -45,18 +50,19 @@ class _Command(VaultCommand):
     "FILE.map.csv when OUT is no file.",
 )
 @click.pass_context
-def command(ctx: click.Context, /, map_file: str | None, **wish: str | int | None) -> None:
+def command(ctx: click.Context, /, map_file: str | None, **wish: Any) -> None:
     """Bring old tokens in a file to the active epoch.
 
-    FILE is JSON Lines (one object a line) or JSON (an array of objects, or one object); '-' is stdin.
-    Every string that is a token is replaced, whichever field it stands in; keys, longer strings and
-    all other bytes stay. A token that is not found stays as it is, and the exit code is 3. To do it
-    again changes nothing.
+    FILE is JSON Lines (one object a line), JSON (an array of objects, or one object), CSV with a
+    header, or Parquet; all but Parquet may be packed by gzip. '-' is stdin. Every string or cell that
+    is a token is replaced, whichever field or column it stands in, or in those named by --columns
+    alone; keys, longer strings and all other bytes stay. A token that is not found stays as it is, and
+    the exit code is 3. To do it again changes nothing.
 
     MAPFILE gets a line for each token that became another one, sorted, each once. A new one can be
     read by its owner alone: it joins what the rotation took apart. OUT is never there without it.
     """
-    asked = Wish(**wish)  # type: ignore[arg-type]
+    asked = Wish(**wish)
     place = _place_of_map(map_file, asked)
     if place is None:
         summary = convert(ctx, retokenize_file, asked, 0o666)
@@ -107,7 +113,7 @@ def _place_of_map(asked: str | None, wish: Wish) -> Path | None:
         raise VaultError("usage", "there is no file that the map could be named after: --map=MAPFILE")
     else:
         place = beside.with_name(f"{beside.name}.map.csv")
-    if asked == "-" or place.suffix.lower() in SUFFIXES:
+    if asked == "-" or place.suffix.lower() in NO_MAPS:
         raise VaultError("usage", f"the map is a CSV file, and '{asked}' is no name of one")
     if place.is_dir():
         raise VaultError("usage", f"the map cannot be written to {place}: it is a folder")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from tvault.cli.convert import Wish, convert, file_options, say_epochs
@@ -12,11 +14,12 @@ from tvault.client.files import tokenize_file
 @click.command("tokenize", cls=VaultCommand)
 @file_options
 @click.pass_context
-def command(ctx: click.Context, /, **wish: str | int | None) -> None:
+def command(ctx: click.Context, /, **wish: Any) -> None:
     """Put tokens in the place of values in a file.
 
-    FILE is JSON Lines (one object a line) or JSON (an array of objects, or one object); '-' is stdin.
-    The values of the fields that tvault.toml of the cluster names become tokens. Nothing is written
-    to OUT unless every record can be.
+    FILE is JSON Lines (one object a line), JSON (an array of objects, or one object), CSV with a
+    header, or Parquet; all but Parquet may be packed by gzip. '-' is stdin. The values of the fields
+    that tvault.toml of the cluster names become tokens, or of those named by --columns. Nothing is
+    written to OUT unless every record can be.
     """
-    say_epochs(convert(ctx, tokenize_file, Wish(**wish), 0o666))  # type: ignore[arg-type]
+    say_epochs(convert(ctx, tokenize_file, Wish(**wish), 0o666))

@@ -10,7 +10,14 @@ from typing import Any
 
 import msgspec
 
+from tvault.wire import encode_json
+
 Value = str | int | float | bool
+
+
+def as_text(value: Value) -> str:
+    """The value where everything is text, as in CSV: a text as it is, numbers and booleans as JSON."""
+    return value if isinstance(value, str) else encode_json(value).decode("ascii")
 
 
 class Tokenized(msgspec.Struct, frozen=True):

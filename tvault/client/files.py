@@ -1,186 +1,213 @@
 """Whole files through a vault: bounded batches, several at once, answers in order.
 
-Memory does not grow with the file: at most `2 * jobs` batches are in hand, and of large records fewer.
-The batches of one file may get tokens of different epochs when the owner's epoch is rotated meanwhile;
-all of them can be turned back, and brought to one epoch later.
+Memory does not grow with the file.  The batches of one file may get tokens of different epochs when the
+owner's epoch is rotated meanwhile; all of them can be turned back, and brought to one epoch later.
 """
 
 from __future__ import annotations
 
-from collections import deque
+import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Protocol, TypeVar
 
+from tvault.client.bulk import Bulk
+from tvault.client.chosen_fields import ChosenFields
+from tvault.client.configured import configured_columns
+from tvault.client.csv_batches import chosen_cells, token_cells
+from tvault.client.csv_file import CsvFile
+from tvault.client.csv_values import CellConverter
+from tvault.client.in_order import in_order
+from tvault.client.job import Format, Job, Operation, Summary
 from tvault.client.json_document import json_batches
 from tvault.client.jsonl import jsonl_batches
 from tvault.client.records import Batch, Cut
 from tvault.client.renewing import renewed_records
-from tvault.client.sending import MOST_NAMED, Convert, Converted, Sender
+from tvault.client.sending import Convert, Converted, Sender
 from tvault.client.vault import Vault
 from tvault.errors import VaultError
 
-Format = Literal["jsonl", "json"]
+Note = Callable[[Mapping[bytes, bytes]], None]
 
 READERS: dict[Format, Callable[[BinaryIO, Cut], Iterator[Batch]]] = {
     "jsonl": jsonl_batches,
     "json": json_batches,
 }
 
-SUFFIXES: dict[str, Format] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json"}
-
-DEFAULT_JOBS = 6
-"""Requests at a time: two for each of three nodes, so that none waits for the next one to arrive."""
-
-MOST_BYTES_IN_HAND = 24 * 1024 * 1024
-"""Bytes of the file that are in hand before reading waits; what a batch takes in memory is a few times
-its bytes."""
-
-LOOK_SECONDS = 0.1
-"""How often the main thread looks up while it waits.  A signal that comes just as it begins to wait does
-not wake it, and is heeded when it looks."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """How a file is worked on.  `name` is what messages call it; `progress(bytes, records)` is told
-    how far the output has come."""
-
-    name: str
-    format: Format = "jsonl"
-    cut: Cut = field(default_factory=Cut)
-    jobs: int = DEFAULT_JOBS
-    progress: Callable[[int, int], None] = lambda _bytes, _records: None
-
-
-@dataclass
-class Summary:
-    """What became of a file: its records, the epochs of the tokens that were made, the places where a
-    token was not found (all counted, the first few named, and whether there are more)."""
-
-    records: int = 0
-    epochs: set[int] = field(default_factory=set)
-    not_found: int = 0
-    missing: list[str] = field(default_factory=list)
-    has_more: bool = False
-
-
-def tokenize_file(vault: Vault, source: BinaryIO, target: BinaryIO, job: Job) -> Summary:
-    """Write `source` to `target` with tokens in the configured fields.
-
-    Raises `VaultError` that names the file and the line (or record) of what is wrong, and `OSError`
-    when reading or writing fails.  What was written to `target` by then is for the caller to drop.
-    """
-
-    def convert(records: Sequence[bytes]) -> Converted:
-        answer = vault.tokenize_json(records)
-        return Converted([*answer.records], frozenset({answer.epoch}))
-
-    return _run(convert, source, target, job)
-
-
-def detokenize_file(vault: Vault, source: BinaryIO, target: BinaryIO, job: Job) -> Summary:
-    """Write `source` to `target` with values in the place of tokens; those not found stay and are
-    counted.  Raises as `tokenize_file` does."""
-
-    def convert(records: Sequence[bytes]) -> Converted:
-        answer = vault.detokenize_json(records)
-        return Converted([*answer.records], missing=tuple(answer.not_found))
-
-    return _run(convert, source, target, job)
+SUFFIXES: dict[str, Format] = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".parquet": "parquet",
+}
 
 
 def _forget(changed: Mapping[bytes, bytes]) -> None:
     """For those who do not ask."""
 
 
+def tokenize_file(vault: Vault, source: BinaryIO, target: BinaryIO, job: Job) -> Summary:
+    """Write `source` to `target` with tokens in the configured fields, or in `job.columns`.
+
+    Raises `VaultError` that names the file and the place (line, record or row) of what is wrong, and
+    `OSError` when reading or writing fails.  What was written to `target` by then is for the caller to
+    drop.
+    """
+    return _convert(_Run("tokenize", vault, source, target, job, _forget))
+
+
+def detokenize_file(vault: Vault, source: BinaryIO, target: BinaryIO, job: Job) -> Summary:
+    """Write `source` to `target` with values in the place of tokens; those not found stay and are
+    counted.  Raises as `tokenize_file` does."""
+    return _convert(_Run("detokenize", vault, source, target, job, _forget))
+
+
 def retokenize_file(
-    vault: Vault,
-    source: BinaryIO,
-    target: BinaryIO,
-    job: Job,
-    note: Callable[[Mapping[bytes, bytes]], None] = _forget,
+    vault: Vault, source: BinaryIO, target: BinaryIO, job: Job, note: Note = _forget
 ) -> Summary:
     """Write `source` to `target` with tokens of the active epoch in the place of older ones, wherever
-    they stand; those not found stay and are counted.  `note` is told, in this thread, which token became
-    which other one: an old one may come again.  Raises as `tokenize_file` does, and what `note` raises.
+    they stand or in `job.columns` alone; those not found stay and are counted.  `note` is told, in this
+    thread, which token became which other one: an old one may come again.  Raises as `tokenize_file`
+    does, and what `note` raises.
     """
-    return _run(partial(renewed_records, vault), source, target, job, note)
+    return _convert(_Run("retokenize", vault, source, target, job, note))
 
 
-def _run(
-    convert: Convert,
-    source: BinaryIO,
-    target: BinaryIO,
-    job: Job,
-    note: Callable[[Mapping[bytes, bytes]], None] = _forget,
-) -> Summary:
-    summary = Summary()
-    sender = Sender(convert, job.name, job.cut)
-    for batch, answer in _in_order(_read(source, job, sender.cut), sender, job.jobs):
-        target.write(batch.filled(answer.records))
-        note(answer.changed)
-        _count(summary, batch, answer)
-        job.progress(batch.end, summary.records)
-    target.flush()
+@dataclass(frozen=True)
+class _Run:
+    """One file on its way."""
+
+    operation: Operation
+    vault: Vault
+    source: BinaryIO
+    target: BinaryIO
+    job: Job
+    note: Note
+
+
+def _convert(run: _Run) -> Summary:
+    form = run.job.format
+    if form == "parquet":
+        return _parquet(run)
+    return _csv(run) if form == "csv" else _json(run)
+
+
+def _json(run: _Run) -> Summary:
+    job = run.job
+    chosen = ChosenFields(run.operation, Bulk(run.vault), job.columns) if job.columns else None
+    sender = Sender(chosen or _of_configured(run), job.name, job.cut)
+    summary = _carried_out(run, READERS[job.format](run.source, sender.cut), sender)
+    absent = chosen.never_seen() if chosen is not None and summary.records else []
+    if absent:
+        raise VaultError("usage", f"{job.name}: no record has the field {', '.join(absent)}")
     return summary
 
 
-def _read(source: BinaryIO, job: Job, cut: Cut) -> Iterator[Batch]:
+def _of_configured(run: _Run) -> Convert:
+    """What the cluster does with the fields that it is configured for; it is retokenized whatever is a
+    token."""
+    vault = run.vault
+
+    def tokenized(records: Sequence[bytes]) -> Converted:
+        answer = vault.tokenize_json(records)
+        return Converted([*answer.records], frozenset({answer.epoch}))
+
+    def detokenized(records: Sequence[bytes]) -> Converted:
+        answer = vault.detokenize_json(records)
+        return Converted([*answer.records], missing=tuple(answer.not_found))
+
+    if run.operation == "retokenize":
+        return partial(renewed_records, Bulk(vault))
+    return tokenized if run.operation == "tokenize" else detokenized
+
+
+def _csv(run: _Run) -> Summary:
+    job = run.job
+    with _named(job):
+        file = CsvFile(run.source, job.delimiter)
+    if run.operation == "retokenize" and not job.columns:
+        batches = token_cells(file, job.cut)
+    else:
+        batches = chosen_cells(file, _columns(run, file.names), job.cut)
+    run.target.write(file.header)
+    return _carried_out(run, batches, CellConverter(run.operation, Bulk(run.vault), job.name))
+
+
+def _columns(run: _Run, names: list[str]) -> list[int]:
+    """Where the columns stand that are to be converted."""
+    name = run.job.name
+    chosen = list(dict.fromkeys(run.job.columns)) or configured_columns(run.vault, names)
+    if not chosen:
+        told = f"none of the {len(names)} columns in the header of {name} is a configured field"
+        raise VaultError("usage", f"{told}; name those to convert by --columns")
+    absent = [column for column in chosen if column not in names]
+    if absent:
+        raise VaultError("usage", f"{name} has no column {', '.join(absent)} in its header")
+    doubled = [column for column in chosen if names.count(column) > 1]
+    if doubled:
+        raise VaultError("usage", f"{name} has more than one column {', '.join(doubled)} in its header")
+    return [names.index(column) for column in chosen]
+
+
+def _parquet(run: _Run) -> Summary:
     try:
-        yield from READERS[job.format](source, cut)
+        parquet = importlib.import_module("tvault.client.parquet")
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != "pyarrow":
+            raise
+        told = f"{run.job.name} is a Parquet file, which needs pyarrow: pip install 'tvault[parquet]'"
+        raise VaultError("usage", told) from None
+    summary: Summary = parquet.parquet_file(
+        run.operation, run.vault, run.source, run.target, run.job, run.note
+    )
+    return summary
+
+
+class _Batch(Protocol):
+    """What of a batch does not depend on the format."""
+
+    @property
+    def end(self) -> int: ...
+
+    @property
+    def count(self) -> int: ...
+
+    def place(self, position: int, field: str = "", /) -> str: ...
+
+    def filled(self, records: Sequence[Any], /) -> bytes: ...
+
+
+B = TypeVar("B", bound=_Batch)
+
+
+def _carried_out(run: _Run, batches: Iterator[B], work: Callable[[B], Converted]) -> Summary:
+    job = run.job
+    summary = Summary()
+    for batch, answer in in_order(_read(batches, job), work, job.jobs):
+        run.target.write(batch.filled(answer.records))
+        run.note(answer.changed)
+        places = (batch.place(missing.record, missing.field) for missing in answer.missing)
+        summary.add(batch.count, answer.epochs, len(answer.missing), places)
+        job.progress(batch.end, summary.records)
+    run.target.flush()
+    return summary
+
+
+def _read(batches: Iterator[B], job: Job) -> Iterator[B]:
+    with _named(job):
+        yield from batches
+
+
+@contextmanager
+def _named(job: Job) -> Iterator[None]:
+    """Name the file in what reading it raises."""
+    try:
+        yield
     except VaultError as error:
         raise replace(error, detail=f"{job.name} {error.detail}") from None
     except OSError as error:
         raise VaultError("internal", f"{job.name} cannot be read: {error.strerror or error}") from None
-
-
-def _in_order(
-    batches: Iterator[Batch], send: Callable[[Batch], Converted], jobs: int
-) -> Iterator[tuple[Batch, Converted]]:
-    """Each batch with its answer, in the order of the file, with `jobs` of them under way and as many
-    waiting to be."""
-    pool = ThreadPoolExecutor(jobs, thread_name_prefix="tvault-batch")
-    waiting: deque[tuple[Batch, Future[Converted]]] = deque()
-    given_out = 0  # bytes of the file
-    try:
-        for batch in batches:
-            waiting.append((batch, pool.submit(send, batch)))
-            while waiting and (
-                len(waiting) >= 2 * jobs
-                or batch.end - given_out > MOST_BYTES_IN_HAND
-                or waiting[0][1].done()
-            ):
-                done, answer = waiting.popleft()
-                yield done, _awaited(answer)
-                given_out = done.end
-        while waiting:
-            done, answer = waiting.popleft()
-            yield done, _awaited(answer)
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _awaited(answer: Future[Converted]) -> Converted:
-    while not answer.done():
-        wait([answer], LOOK_SECONDS)
-    return answer.result()
-
-
-def _count(summary: Summary, batch: Batch, answer: Converted) -> None:
-    summary.records += len(answer.records)
-    summary.epochs |= answer.epochs
-    summary.not_found += len(answer.missing)
-    for missing in answer.missing:
-        if summary.has_more:
-            break
-        where = f", field {missing.field}" if missing.field else ""
-        name = f"{batch.unit} {batch.places[missing.record]}{where}"
-        if name in summary.missing:
-            continue
-        if len(summary.missing) < MOST_NAMED:
-            summary.missing.append(name)
-        else:
-            summary.has_more = True

@@ -52,6 +52,16 @@ class Batch:
     tail: bytes
     end: int
 
+    @property
+    def count(self) -> int:
+        """How many records there are."""
+        return len(self.records)
+
+    def place(self, position: int, field: str = "") -> str:
+        """Where people find the record at `position`, or a field of it."""
+        number = self.places[position] if position < len(self.places) else "?"
+        return f"{self.unit} {number}, field {field}" if field else f"{self.unit} {number}"
+
     def filled(self, records: Sequence[Text]) -> bytes:
         """The batch's piece of the file with as many `records` in the place of its own."""
         pieces: list[Text] = [self.tail] * (2 * len(self.records) + 1)
@@ -155,6 +165,11 @@ def refuse_byte_order_mark(beginning: bytes) -> None:
     """Refuse a file that begins with a byte order mark: JSON has none (RFC 8259, section 8.1)."""
     if beginning.startswith(BYTE_ORDER_MARK):
         raise VaultError("malformed", "begins with a byte order mark; save it as UTF-8 without one")
+    refuse_utf_16(beginning)
+
+
+def refuse_utf_16(beginning: bytes) -> None:
+    """Refuse a file that begins with the byte order mark of UTF-16."""
     if beginning.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise VaultError("malformed", "is UTF-16 text; save it as UTF-8")
 

@@ -107,17 +107,13 @@ class Sender:
         if not error.errors:
             places = f"{batch.unit}s {batch.places[first]} to {batch.places[end - 1]}"
             return replace(error, detail=f"{self._name} {places}: {error.detail}")
-        told = with_places(error, lambda position: _place(batch, first + position))
+        told = with_places(error, lambda position: batch.place(first + position))
         return replace(told, detail=f"{self._name} {told.detail}")
 
 
 def is_too_much(error: VaultError) -> bool:
     """Whether the request as a whole was over a limit, not a single value of it."""
     return error.code == "too_large" and not error.errors
-
-
-def _place(batch: Batch, position: int) -> str:
-    return f"{batch.unit} {batch.places[position] if position < len(batch.places) else '?'}"
 
 
 def with_places(error: VaultError, place: Callable[[int], str]) -> VaultError:

@@ -12,12 +12,13 @@ from typing import BinaryIO
 
 
 @contextmanager
-def whole_file(target: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
+def whole_file(target: Path, mode: int = 0o666, *, is_private: bool = False) -> Iterator[BinaryIO]:
     """A file to write, put in the place of `target` when the block ends without an exception.
 
     It grows beside `target` and is synced before it is renamed; after an exception it is removed, and
     `target` is as it was.  An existing target keeps its mode and its owner; a new one gets `mode` less
-    the umask.  A link is followed.  What is no ordinary file (a pipe, `/dev/null`) is written as it is.
+    the umask.  With `is_private` an existing one gets `mode`, too.  A link is followed.  What is no
+    ordinary file (a pipe, `/dev/null`) is written as it is.
     Raises `OSError`.
     """
     place = Path(os.path.realpath(target))
@@ -38,7 +39,9 @@ def whole_file(target: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
                 _keep_owner(opened.fileno(), existing)
             yield opened
             opened.flush()
-            if existing is not None:
+            if is_private:
+                os.fchmod(opened.fileno(), mode)
+            elif existing is not None:
                 os.fchmod(opened.fileno(), stat.S_IMODE(existing.st_mode))
             os.fsync(opened.fileno())
         beside.replace(place)

@@ -20,7 +20,10 @@ MAX_EPOCH: Final = 10**18 - 1
 _HEX_DIGITS: Final = 2 * DIGEST_BYTES
 # Classes of ASCII characters: \d would let other scripts' digits in.  Always with fullmatch: $ would
 # let a final newline in.
-_TOKEN: Final = re.compile(rf"{PREFIX}([1-9][0-9]{{0,17}})_([0-9a-f]{{{_HEX_DIGITS}}})")
+PATTERN: Final = rf"{PREFIX}([1-9][0-9]{{0,17}})_([0-9a-f]{{{_HEX_DIGITS}}})"
+"""All of a token, for `re` and for whatever else looks for tokens by a regular expression."""
+
+_TOKEN: Final = re.compile(PATTERN)
 
 
 def render_token(epoch: int, digest: bytes) -> str:

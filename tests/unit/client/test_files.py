@@ -16,7 +16,9 @@ import pytest
 
 from tests.unit.server.serving import KEYS, Node, serving
 from tvault.client.answers import DetokenizedJson, TokenizedJson
-from tvault.client.files import MOST_BYTES_IN_HAND, Job, detokenize_file, tokenize_file
+from tvault.client.files import detokenize_file, tokenize_file
+from tvault.client.in_order import MOST_BYTES_IN_HAND
+from tvault.client.job import Job
 from tvault.client.jsonl import READ_BYTES
 from tvault.client.records import Cut
 from tvault.client.sending import FIRST_RECORDS

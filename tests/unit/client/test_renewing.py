@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tvault.client.answers import Retokenized
-from tvault.client.renewing import MOST_TOKENS, renewed_records
+from tvault.client.bulk import MOST_VALUES, Bulk
+from tvault.client.renewing import renewed_records
 from tvault.client.vault import Vault
 from tvault.errors import VaultError
 from tvault.model.tokens import parse_token
@@ -24,9 +25,10 @@ class RenamingVault(Vault):
     """A vault at epoch 9 in which the new token has the digits of the old one.  Tokens that end in `f`
     are not found, and of a request with more than `most` of them nothing comes."""
 
-    def __init__(self, most: int = MOST_TOKENS) -> None:
+    def __init__(self, most: int = MOST_VALUES) -> None:
         super().__init__(["http://127.0.0.1:1"], "k")
         self.most = most
+        self.refused = 0
         self.asked: list[list[str | None]] = []
 
     def retokenize(
@@ -35,6 +37,7 @@ class RenamingVault(Vault):
         assert deadline_s is None
         asked = [*tokens]
         if len(asked) > self.most:
+            self.refused += 1
             raise VaultError("too_large", "There are too many.")
         self.asked.append(asked)
         renewed = [renamed(str(token)) for token in asked]
@@ -92,7 +95,7 @@ def test_exactly_the_strings_that_are_tokens_are_replaced_as_a_parser_finds_them
         return text.encode("utf-8", "surrogatepass")
 
     with RenamingVault() as vault:
-        answer = renewed_records(vault, [written(record) for record in given_records])
+        answer = renewed_records(Bulk(vault), [written(record) for record in given_records])
     assert answer.records == [written(expected(record)) for record in given_records]
     for asked in vault.asked:
         assert len(set(asked)) == len(asked)
@@ -115,21 +118,21 @@ def test_keys_and_parts_of_longer_strings_stay(stays: str) -> None:
     record = (stays % OLD).encode()
     json.loads(record)
     with RenamingVault() as vault:
-        assert renewed_records(vault, [record]).records == [record]
+        assert renewed_records(Bulk(vault), [record]).records == [record]
     assert vault.asked == []
 
 
 def test_a_string_that_ends_in_a_backslash_before_a_token_changes_nothing() -> None:
     record = '{"a":"\\\\","b":["%s","\\\\","%s" ]}'
     with RenamingVault() as vault:
-        answer = renewed_records(vault, [(record % (OLD, OLD)).encode()])
+        answer = renewed_records(Bulk(vault), [(record % (OLD, OLD)).encode()])
     assert answer.records == [(record % (NEW, NEW)).encode()]
 
 
 def test_each_token_is_asked_for_once_and_what_changed_is_told_by_old_and_new() -> None:
     lines = [f'{{"a":"{token}","b":"{OLD}"}}'.encode() for token in (OLD, NEW, UNKNOWN)]
     with RenamingVault() as vault:
-        answer = renewed_records(vault, lines)
+        answer = renewed_records(Bulk(vault), lines)
     assert vault.asked == [[OLD, NEW, UNKNOWN]]
     assert answer.changed == {OLD.encode(): NEW.encode()}
     assert [missing.record for missing in answer.missing] == [2]
@@ -138,7 +141,7 @@ def test_each_token_is_asked_for_once_and_what_changed_is_told_by_old_and_new() 
 
 def test_records_without_tokens_ask_nobody() -> None:
     with RenamingVault() as vault:
-        answer = renewed_records(vault, [b"{}", b'{"a":"tv1_1_0"}'])
+        answer = renewed_records(Bulk(vault), [b"{}", b'{"a":"tv1_1_0"}'])
     assert answer.records == [b"{}", b'{"a":"tv1_1_0"}']
     assert (vault.asked, answer.epochs) == ([], frozenset())
 
@@ -147,18 +150,28 @@ def many(count: int) -> list[str]:
     return [f"tv1_1_{number:031x}0" for number in range(count)]
 
 
-@pytest.mark.parametrize("most", [MOST_TOKENS, 700, 1])
+@pytest.mark.parametrize("most", [MOST_VALUES, 700, 1])
 def test_one_record_of_many_tokens_is_asked_for_in_as_many_requests_as_it_takes(most: int) -> None:
-    count = MOST_TOKENS + 5 if most > 1 else 5
+    count = MOST_VALUES + 5 if most > 1 else 5
     record = json.dumps({"a": many(count)}).encode()
     with RenamingVault(most) as vault:
-        answer = renewed_records(vault, [record])
+        answer = renewed_records(Bulk(vault), [record])
     assert answer.records == [record.replace(b"tv1_1_", b"tv1_9_")]
     assert sorted(str(token) for asked in vault.asked for token in asked) == many(count)
     assert max(map(len, vault.asked)) <= most
 
 
-def test_several_records_of_too_many_tokens_are_refused_so_that_they_are_sent_in_pieces() -> None:
-    with RenamingVault(3) as vault, pytest.raises(VaultError) as refused:
-        renewed_records(vault, [json.dumps({"a": many(4)}).encode(), b"{}"])
-    assert refused.value.code == "too_large"
+@given(st.integers(1, 9), st.lists(st.integers(0, 6), min_size=1, max_size=5))
+def test_what_is_too_much_for_a_node_is_asked_for_in_pieces_and_later_ones_are_no_larger(
+    most: int, lengths: list[int]
+) -> None:
+    tokens = iter(many(sum(lengths)))
+    lines = [json.dumps({"a": [next(tokens) for _ in range(length)]}).encode() for length in lengths]
+    with RenamingVault(most) as vault:
+        bulk = Bulk(vault)
+        answer = renewed_records(bulk, lines)
+        assert answer.records == [line.replace(b"tv1_1_", b"tv1_9_") for line in lines]
+        refused = vault.refused
+        again = renewed_records(bulk, lines)
+        assert again.records == answer.records
+        assert vault.refused == refused
