@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.cluster import Cluster
+from tests.duck.asking import Asked
 from tests.duck.shell import UNKNOWN, Shell, Typed, make_database, silent
 
 VALUES = [f"typed {number}" for number in range(300)]
@@ -99,8 +100,9 @@ def test_ctrl_c_stops_what_runs_also_while_a_node_does_not_answer(shell: Shell, 
             assert typed.ended() == 0
 
 
-def test_a_terminal_shows_what_fits_and_recovers_hardly_more(prompt: Typed) -> None:
+def test_a_terminal_shows_what_fits_and_recovers_hardly_more(prompt: Typed, asked: Asked) -> None:
     lines = shown(prompt.ask("FROM vault.visits ORDER BY id;"))
+    assert asked.told() == [101]
     assert lines[0] == "id  ssn       note"
     assert lines[1] == " 0  typed 0   " + "n" * 65 + "…"
     assert len(lines) == 102

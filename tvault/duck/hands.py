@@ -51,6 +51,8 @@ class Hands:
         if inbox is None:
             with self.may_be_stopped():
                 return self.map(work, pieces)
+        if not inbox.empty():
+            raise given_up()
         listed = [*pieces]
         remaining = deque(enumerate(listed))
         try:
