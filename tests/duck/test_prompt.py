@@ -102,12 +102,12 @@ def test_ctrl_c_stops_what_runs_also_while_a_node_does_not_answer(shell: Shell, 
 
 def test_a_terminal_shows_what_fits_and_recovers_hardly_more(prompt: Typed, asked: Asked) -> None:
     lines = shown(prompt.ask("FROM vault.visits ORDER BY id;"))
-    assert asked.told() == [101]
+    assert asked.told() == [41]
     assert lines[0] == "id  ssn       note"
     assert lines[1] == " 0  typed 0   " + "n" * 65 + "…"
-    assert len(lines) == 102
-    assert lines[-1] == "the first 100 rows; --csv, --json or --out give all"
-    assert lines[-2].startswith("99  typed 99")
+    assert len(lines) == 42
+    assert lines[-1] == "the first 40 rows; --csv, --json or --out give all"
+    assert lines[-2].startswith("39  typed 39")
 
 
 def test_tab_completes_names_of_tables_columns_and_words(prompt: Typed) -> None:

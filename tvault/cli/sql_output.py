@@ -17,8 +17,8 @@ from tvault.errors import VaultError
 
 Row = Sequence["str | None"]
 
-SHOWN_ROWS = 100
-"""So many rows are shown on a terminal."""
+SHOWN_ROWS = 40
+"""So many rows are shown on a terminal.  For not more than 50 DuckDB sorts first and recovers then."""
 
 NARROWEST = 8
 """A column is not made narrower to fit a terminal."""

@@ -7,7 +7,6 @@ once, whatever DuckDB or a node does meanwhile.
 from __future__ import annotations
 
 import logging
-import re
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -34,7 +33,6 @@ NUDGE_SECONDS = 0.1
 PATIENCE_SECONDS = 2.0
 """How long a statement may take to end that was asked to."""
 
-IS_QUERY = re.compile(r"(SELECT|FROM|WITH|VALUES)\b", re.IGNORECASE)
 COUNTING = ("INSERT", "UPDATE", "DELETE", "MERGE_INTO", "CREATE")
 SILENT = ("SET", "VARIABLE_SET", "TRANSACTION", "DROP", "ALTER", "VACUUM", "ANALYZE")
 
@@ -222,9 +220,7 @@ class Session:
         if not kinds:
             return None
         kind = kinds[-1]
-        relation = self._guarded.connection.sql(
-            text if most_rows is None else self._cut(text, most_rows)
-        )
+        relation = self._guarded.connection.sql(text)
         if relation is None:  # DuckDB 1.5 on what has no rows
             return None
         names = list(relation.columns)
@@ -240,16 +236,6 @@ class Session:
             Column(name, cast("Type", type_)) for name, type_ in zip(names, types, strict=True)
         ]
         return result
-
-    def _cut(self, text: str, most_rows: int) -> str:
-        """The query with a LIMIT if it takes one.  DuckDB recovers less then than for a LIMIT around it,
-        which comes after what it sorts."""
-        cut = f"{text}\nLIMIT {most_rows}"
-        try:
-            is_taken = IS_QUERY.match(text) and self._guarded.check(cut) == ("SELECT",)
-        except (duckdb.Error, VaultError):  # it has one; what else is wrong with it is told when it runs
-            return text
-        return cut if is_taken else text
 
 
 def _select(sql: Sequence[str]) -> str:
