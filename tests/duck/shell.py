@@ -179,9 +179,9 @@ def make_database(file: Path, **tables: dict[str, list[object]]) -> Path:
 
 
 @contextmanager
-def silent() -> Iterator[str]:
-    """A node that takes requests and never answers."""
+def silent() -> Iterator[tuple[str, socket.socket]]:
+    """A node that takes requests and never answers: its address, and where a request shows."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(64)
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}", listening

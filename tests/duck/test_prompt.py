@@ -84,7 +84,7 @@ def test_ctrl_c_drops_what_is_typed_and_not_the_shell(prompt: Typed) -> None:
 
 
 def test_ctrl_c_stops_what_runs_also_while_a_node_does_not_answer(shell: Shell, db: Path) -> None:
-    with silent() as url:
+    with silent() as (url, _):
         waiting = Shell(shell.cluster, shell.folder, {**shell.changed, "TVAULT_URL": url})
         with waiting.typed(db) as typed:
             typed.until(b"tvault> ")

@@ -32,8 +32,8 @@ def whole_file(target: Path, mode: int = 0o666, *, is_private: bool = False) -> 
         return
     beside = place.with_name(f".{place.name[:200]}.{secrets.token_hex(6)}.part")
     begin_mode = mode if existing is None else existing.st_mode & mode
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, begin_mode)
     try:
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, begin_mode)
         with os.fdopen(descriptor, "wb", buffering=1 << 20) as opened:
             if existing is not None:
                 _keep_owner(opened.fileno(), existing)
