@@ -240,3 +240,15 @@ def test_a_package_that_is_not_there_is_named_with_the_way_to_get_it(package: st
         check=False,
     )
     assert f"tvault.duck needs {package}: pip install 'tvault[duckdb]'" in ran.stderr
+
+
+def test_schemas_that_were_searched_and_a_directory_that_was_set_meanwhile_are_there_afterwards(
+    vault: Vault, tmp_path: Path
+) -> None:
+    setting = "SELECT current_setting('search_path'), current_setting('temp_directory')"
+    with duckdb.connect() as con:
+        con.execute("CREATE SCHEMA one; CREATE SCHEMA two; SET search_path = 'memory.one,memory.two'")
+        with attach(con, vault):
+            con.execute(f"SET temp_directory = '{tmp_path}'")
+            con.execute("USE vault")
+        assert rows(con, setting) == [("memory.one,memory.two", str(tmp_path))]

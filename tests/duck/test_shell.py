@@ -62,7 +62,18 @@ def test_the_first_error_ends_it_and_is_told_with_its_place(
 def test_an_error_that_may_hold_a_value_is_told_without_it(
     shell: Inside, process: Shell, db: Path
 ) -> None:
-    for sql in ("SELECT ssn::INTEGER FROM vault.visits", "SELECT error(ssn) FROM vault.visits"):
+    variable = "SET VARIABLE x = (SELECT max(ssn) FROM vault.visits); "
+    ran = shell(db, "-c", variable + "FROM read_csv(getvariable('x'))")
+    assert ran.stderr.endswith(
+        "Permission Error: file system operations are disabled by configuration\n"
+    )
+    for sql in (
+        "SELECT p + 1 FROM (PIVOT vault.visits ON ssn USING count(*)) p",
+        variable + "FROM query_table(getvariable('x'))",
+        variable + "FROM query(getvariable('x'))",
+        "SELECT ssn::INTEGER FROM vault.visits",
+        "SELECT error(ssn) FROM vault.visits",
+    ):
         ran = shell(db, "-c", sql)
         assert ran.returncode == 1
         assert "value " not in ran.stderr.replace("may hold a value ", "").replace("values", "")

@@ -124,6 +124,8 @@ def command(ctx: click.Context, /, **options: object) -> None:
 
 def _sql(asked: Asked) -> str:
     if asked.sql is not None:
+        if any("\ud800" <= sign <= "\udfff" for sign in asked.sql):
+            raise VaultError("malformed", "the SQL of -c is not UTF-8")
         return asked.sql
     file = asked.sql_file or "-"
     name = "stdin" if file == "-" else file

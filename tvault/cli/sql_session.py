@@ -7,6 +7,7 @@ once, whatever DuckDB or a node does meanwhile.
 from __future__ import annotations
 
 import logging
+import re
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -36,11 +37,23 @@ PATIENCE_SECONDS = 2.0
 COUNTING = ("INSERT", "UPDATE", "DELETE", "MERGE_INTO", "CREATE")
 SILENT = ("SET", "VARIABLE_SET", "TRANSACTION", "DROP", "ALTER", "VACUUM", "ANALYZE")
 
-STRUCTURAL = (
-    *("Parser", "Syntax", "Binder", "Catalog", "Permission", "Out of Memory", "INTERRUPT", "Interrupt"),
-    *("Not implemented", "Dependency", "TransactionContext", "Transaction", "IO", "Resource In Use"),
+SAYINGS = (
+    "file system operations are disabled by configuration",
+    "Loading external extensions is disabled",
+    "the configuration has been locked",
+    "attached in read-only mode",
 )
-"""Errors of DuckDB that name what stands in the statement and in no table."""
+"""What DuckDB says without a word of a statement or a table."""
+
+NAMED = re.compile(
+    r"""(?:Parser|Catalog|Binder)\ Error:\ (?:
+        syntax\ error\ at\ (?:end\ of\ input|or\ near\ "(?P<text>.+)")
+        | Referenced\ (?:column|table)\ "(?P<reference>[^"]+)"\ not\ found
+        | [A-Z][A-Za-z ]*\ with\ name\ "?(?P<name>[^"]+?)"?\ does\ not\ exist!?
+    )""",
+    re.VERBOSE,
+)
+"""Errors of DuckDB that name one thing: what they name is harmless where the statement says it too."""
 
 READ_ONLY_NOTE = "; what is to be kept in memory is CREATE TEMP TABLE or CREATE TEMP VIEW"
 MEMORY_NOTE = (
@@ -50,7 +63,7 @@ MEMORY_NOTE = (
 
 
 LONGEST_KIND = 40
-WITHHELD = "it came up in what was read, so its text may hold a value: it is shown on a terminal alone"
+WITHHELD = "its text may hold a value that was read: it is shown on a terminal alone"
 
 
 class StatementError(VaultError):
@@ -127,6 +140,7 @@ class Session:
 
     def __init__(self, guarded: Guarded, vault: Vault, columns: Sequence[str]) -> None:
         self.is_stuck = False
+        self._statement = ""
         self._guarded = guarded
         self._attached: Attached | None = None
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="duckdb")
@@ -141,6 +155,7 @@ class Session:
     def run(self, text: str, most_rows: int | None = None) -> Result | None:
         """Begin a statement: its rows, at most so many of a SELECT, or None.  The result before it is
         closed or read to its end.  Raises `VaultError`."""
+        self._statement = text
         return self.call(lambda: self._begin(text, most_rows))
 
     def ask(self, sql: str) -> list[tuple[str, ...]]:
@@ -183,7 +198,7 @@ class Session:
             raise
         except (duckdb.Error, OSError, pa.ArrowException) as error:
             failure = self._attached.take_failure() if self._attached is not None else None
-            raise failure or _told(error) from None
+            raise failure or _told(error, self._statement) from None
 
     def close(self) -> None:
         """Detach the vault and close what was opened."""
@@ -242,13 +257,25 @@ def _select(sql: Sequence[str]) -> str:
     return f"SELECT {', '.join(sql)} FROM batch"  # noqa: S608 - written by sql_values
 
 
-def _told(error: Exception) -> VaultError:
+def _told(error: Exception, statement: str) -> VaultError:
     text = str(error).strip()
-    kind, colon, _ = text.partition(" Error: ")
-    if not colon or not kind.startswith(STRUCTURAL):
-        kind = kind if colon and len(kind) < LONGEST_KIND else type(error).__name__
-        return StatementError(f"{kind} Error: {WITHHELD}", text)
     first = text.partition("\n")[0]
+    kind, colon, _ = first.partition(" Error: ")
+    if not colon or len(kind) >= LONGEST_KIND:
+        kind = type(error).__name__
     note = READ_ONLY_NOTE if "read-only mode" in first else ""
     note = MEMORY_NOTE if kind.startswith("Out of Memory") else note
-    return StatementError(first + note, text + note)
+    return StatementError(f"{kind} Error: {_harmless(kind, first, statement)}{note}", text + note)
+
+
+def _harmless(kind: str, first: str, statement: str) -> str:
+    """What may be told of an error anywhere: nothing that was read from a table is in it."""
+    for saying in SAYINGS:
+        if saying in first:
+            return saying
+    if kind in {"Out of Memory", "INTERRUPT", "Interrupt"}:
+        return first.partition(" Error: ")[2]
+    named = NAMED.match(first)
+    if named is not None and all(name in statement for name in named.groups() if name is not None):
+        return named[0].partition(" Error: ")[2]
+    return WITHHELD

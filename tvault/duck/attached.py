@@ -17,7 +17,7 @@ from tvault.duck.changes import Changes, first_line, is_read_only, refuse_writab
 from tvault.duck.functions import Functions
 from tvault.duck.hands import Hands
 from tvault.duck.memo import Memo, as_count
-from tvault.duck.names import quoted
+from tvault.duck.names import quoted, text
 from tvault.duck.recognition import Column, Found, Table, asked, declared, sampled, tables
 from tvault.duck.recovery import LOG, Recovery
 from tvault.duck.revealing import revealed
@@ -167,10 +167,14 @@ def attach(
     changes: Changes | None = None
     try:
         before = _CHANGES.pop(connection, None)
-        ((database, schema),) = asked(connection, "SELECT current_database(), current_schema()")
+        ((database, schema, path),) = asked(
+            connection, "SELECT current_database(), current_schema(), current_setting('search_path')"
+        )
         if before is not None:
             before.undo(connection)
-        changes = _CHANGES[connection] = Changes(quoted(database, schema))
+        changes = _CHANGES[connection] = Changes(
+            f"SET search_path = {text(path)}" if path else f"USE {quoted(database, schema)}"
+        )
         if not allow_writable:
             refuse_writable(connection)
         attached = _attached(connection, changes, recovery, catalog, columns)

@@ -16,8 +16,8 @@ from tvault.errors import VaultError
 
 @dataclass
 class Changes:
-    """Everything that was changed, without the connection itself; `home` is the schema that was in use,
-    as SQL has it."""
+    """Everything that was changed, without the connection itself; `home` is the statement that
+    leads back to the schemas that were in use."""
 
     home: str
     functions: list[str] = field(default_factory=list)
@@ -70,7 +70,7 @@ class Changes:
         asked(connection, "SELECT 1")
         if self.catalog is not None:
             if asked(connection, "SELECT current_database()") == [(self.catalog,)]:
-                asked(connection, f"USE {self.home}")
+                asked(connection, self.home)
             asked(connection, f"DETACH DATABASE IF EXISTS {quoted(self.catalog)}")
             self.catalog = None
         while self.functions:
@@ -79,7 +79,9 @@ class Changes:
                 connection.remove_function(self.functions[-1])
             self.functions.pop()
         if self.temp_directory is not None:
-            asked(connection, f"SET temp_directory = {text(self.temp_directory)}")
+            # What was set meanwhile stays.
+            if asked(connection, "SELECT current_setting('temp_directory')") == [("",)]:
+                asked(connection, f"SET temp_directory = {text(self.temp_directory)}")
             self.temp_directory = None
 
 

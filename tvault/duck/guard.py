@@ -153,6 +153,8 @@ def _limit(connection: duckdb.DuckDBPyConnection, memory_limit: str | None) -> N
         size, _, unit = usual.partition(" ")
         memory_limit = f"{float(size) * PART_OF_MEMORY:.3f} {unit}"
     try:
+        if not memory_limit[:1].isdigit():  # DuckDB takes a negative amount for none
+            raise duckdb.InvalidInputException(memory_limit)
         connection.execute(f"SET memory_limit = {literal(memory_limit)}")
     except duckdb.Error:
         raise VaultError("usage", f"'{memory_limit}' is no amount of memory: give 8GB, say") from None
