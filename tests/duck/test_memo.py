@@ -75,48 +75,40 @@ def test_a_tally_counts_each_text_once_keeps_none_and_has_an_end() -> None:
     assert (tally.take(), as_count(7)) == (0, "7")
 
 
-def test_hands_give_answers_in_order_and_take_no_more_pieces_at_a_time_than_they_may() -> None:
-    hands = Hands(3)
-    lock = threading.Lock()
-    busy = most = 0
-    turn = threading.Event()
+class Work:
+    """Takes a moment, and remembers how many did it at a time."""
 
-    def work(piece: int) -> int:
-        nonlocal busy, most
-        with lock:
-            busy += 1
-            most = max(most, busy)
-        turn.wait(0.002)
-        with lock:
-            busy -= 1
+    def __init__(self) -> None:
+        self.most = 0
+        self._busy = 0
+        self._lock = threading.Lock()
+        self._turn = threading.Event()
+
+    def __call__(self, piece: int) -> int:
+        with self._lock:
+            self._busy += 1
+            self.most = max(self.most, self._busy)
+        self._turn.wait(0.002)
+        with self._lock:
+            self._busy -= 1
         return -piece
 
+
+def test_hands_give_answers_in_order_and_take_no_more_pieces_at_a_time_than_they_may() -> None:
+    hands, work = Hands(3), Work()
     assert hands.map(work, range(40)) == [-piece for piece in range(40)]
-    assert most == 3
+    assert work.most == 3
     assert hands.map(work, []) == []
 
 
 def test_several_who_wait_share_the_hands() -> None:
-    hands = Hands(2)
-    lock = threading.Lock()
-    busy = most = 0
-    turn = threading.Event()
-
-    def work(_: int) -> None:
-        nonlocal busy, most
-        with lock:
-            busy += 1
-            most = max(most, busy)
-        turn.wait(0.002)
-        with lock:
-            busy -= 1
-
+    hands, work = Hands(2), Work()
     waiting = [threading.Thread(target=hands.map, args=(work, range(10))) for _ in range(4)]
     for thread in waiting:
         thread.start()
     for thread in waiting:
         thread.join()
-    assert most == 2
+    assert work.most == 2
 
 
 def test_what_was_given_up_takes_no_place_of_what_comes_after_it() -> None:

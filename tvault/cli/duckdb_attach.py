@@ -13,6 +13,7 @@ import click
 from tvault.cli.invocation import VaultCommand, api_key_file_option, json_option, tidied_up_when_ended
 from tvault.cli.opening import open_vault
 from tvault.cli.output import NOT_FOUND
+from tvault.cli.targets import are_one
 from tvault.errors import VaultError
 from tvault.wire import Limits
 
@@ -62,7 +63,7 @@ class Asked:
         if self.out is not None and self.is_prompt:
             raise VaultError("usage", "--out takes the result of a statement from -c, -f or stdin")
         inputs = [Path(each) for each in (self.db, *self.read) if each is not None]
-        if self.out is not None and any(_is_same(Path(self.out), each) for each in inputs):
+        if self.out is not None and any(are_one(Path(self.out), each) for each in inputs):
             raise VaultError("usage", f"--out would write over {self.out}, which is read")
 
 
@@ -144,7 +145,3 @@ def _sql(asked: Asked) -> str:
     except UnicodeDecodeError as error:
         why = f"{name} is not UTF-8 (byte {error.start + 1})"
     raise VaultError("malformed", why)
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    return one.resolve() == other.resolve() or (one.exists() and other.exists() and one.samefile(other))

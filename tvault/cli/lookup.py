@@ -14,14 +14,12 @@ from tvault.cli.invocation import VaultCommand, api_key_file_option, json_option
 from tvault.cli.opening import open_vault
 from tvault.cli.output import NOT_FOUND, say
 from tvault.client.answers import Value
+from tvault.client.bulk import MOST_VALUES
 from tvault.client.records import refuse_byte_order_mark
 from tvault.client.sending import MOST_NAMED, REASONS, is_too_much, with_places
 from tvault.client.vault import Vault
 from tvault.errors import VaultError
 from tvault.wire import Limits, decode_json
-
-MOST_VALUES = Limits.values_per_request
-"""How many values a request holds at most: as many as a node takes, unless it is told otherwise."""
 
 USUAL_BYTES = 2 * 1024 * 1024
 """A request with so many bytes of values gets no more of them."""

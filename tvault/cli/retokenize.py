@@ -10,7 +10,7 @@ import click
 
 from tvault.cli.convert import Wish, convert, end, file_options, say_epochs
 from tvault.cli.invocation import VaultCommand
-from tvault.cli.targets import output_file, writing
+from tvault.cli.targets import are_one, output_file, writing
 from tvault.client.changes import Changes
 from tvault.client.files import SUFFIXES, retokenize_file
 from tvault.client.gzipped import SUFFIX as PACKED
@@ -117,18 +117,12 @@ def _place_of_map(asked: str | None, wish: Wish) -> Path | None:
         raise VaultError("usage", f"the map is a CSV file, and '{asked}' is no name of one")
     if place.is_dir():
         raise VaultError("usage", f"the map cannot be written to {place}: it is a folder")
-    if any(_are_one(place, other) for other in (source, output)):
+    if any(are_one(place, other) for other in (source, output)):
         raise VaultError("usage", f"the map would be written over {place}")
-    if place.is_file() and _are_one(source, output):
+    if place.is_file() and are_one(source, output):
         raise VaultError(
             "usage",
             f"{place} is there, and may be all that remembers the tokens that {output} held before: "
             "move it away, or name another MAPFILE",
         )
     return place
-
-
-def _are_one(one: Path | None, other: Path | None) -> bool:
-    if one is None or other is None:
-        return False
-    return one.resolve() == other.resolve() or (one.exists() and other.exists() and one.samefile(other))

@@ -38,3 +38,10 @@ def writing(file: str | None) -> Iterator[None]:
             raise
         why = error.strerror or error
         raise VaultError("internal", f"cannot write {file or 'stdout'}: {why}") from None
+
+
+def are_one(one: Path | None, other: Path | None) -> bool:
+    """Whether two names lead to one file, or will when it is made; None leads nowhere."""
+    if one is None or other is None:
+        return False
+    return one.resolve() == other.resolve() or (one.exists() and other.exists() and one.samefile(other))

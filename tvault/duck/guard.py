@@ -20,6 +20,7 @@ from pathlib import Path
 
 import duckdb
 
+from tvault.duck.changes import first_line
 from tvault.duck.names import quoted
 from tvault.duck.names import text as literal
 from tvault.errors import VaultError
@@ -206,7 +207,7 @@ def _read(connection: duckdb.DuckDBPyConnection, reads: Sequence[Path], database
         try:
             connection.execute(f"CREATE VIEW memory.main.{quoted(name)} AS SELECT * FROM {source}")
         except duckdb.Error as error:
-            raise VaultError("usage", f"cannot read {file}: {_first_line(error)}") from None
+            raise VaultError("usage", f"cannot read {file}: {first_line(error)}") from None
     if names:
         paths = ", ".join(literal(str(file.absolute())) for file in names.values())
         connection.execute(f"SET allowed_paths = [{paths}]")
@@ -259,7 +260,3 @@ def _refused_inside(text: str) -> list[str]:
         elif match and match["name"].lower() in REFUSED_NAMES:
             found.append(match["name"].decode())
     return found
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]

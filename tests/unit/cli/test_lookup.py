@@ -14,7 +14,7 @@ import pytest
 from tests.unit.cli.running import CommandLine
 from tests.unit.client.canned import Canned, canned
 from tests.unit.server.serving import KEYS, Node, serving
-from tvault.cli.lookup import MOST_VALUES
+from tvault.client.bulk import MOST_VALUES
 from tvault.wire import Limits
 
 SENTINEL = "sentinel-4711"
