@@ -169,3 +169,11 @@ def test_whoever_is_about_to_wait_when_the_work_is_given_up_does_not_begin() -> 
         with pytest.raises(VaultError, match="interrupted"):
             hands.map(threading.Event().wait, [30])
     assert hands.map(abs, [-1]) == [1]
+
+
+def test_whoever_waits_a_moment_after_a_stop_is_told_so_when_no_answer_comes_soon() -> None:
+    hands, never = Hands(2), threading.Event()
+    hands.stop()
+    with pytest.raises(VaultError, match="interrupted"):
+        hands.map(lambda _: never.wait(30), range(5))
+    never.set()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from tvault.errors import VaultError
@@ -18,6 +20,13 @@ _Outcome = tuple[int, "list[B]", "BaseException | None"]
 
 _NOBODY = -1
 """The piece of an outcome that says that the work was given up."""
+
+LATE_SECONDS = 1.0
+"""For so long after a stop a call may still come from the query that was stopped: a thread of DuckDB had
+looked for an interrupt just before."""
+
+LATE_PATIENCE_SECONDS = 2.0
+"""How long such a call waits for an answer.  It may as well be the first of the next query."""
 
 
 class Hands:
@@ -31,18 +40,23 @@ class Hands:
         self._count = count
         self._free = threading.Semaphore(count)
         self._inboxes: dict[int, SimpleQueue[_Outcome[Any]]] = {}
+        self._stopped_at = -math.inf
         self._here = threading.local()
 
     @contextlib.contextmanager
     def may_be_stopped(self) -> Iterator[None]:
-        """From here on `stop` ends what this thread waits for, or will wait for, in this block."""
+        """From here on `stop` ends what this thread waits for, or will wait for, in this block.  If it
+        was called a moment earlier, that ends when no answer comes soon."""
         # Its put() may be called from the handler of a signal, whatever lock is held just then.
         inbox: SimpleQueue[_Outcome[Any]] = SimpleQueue()
         self._inboxes[id(inbox)] = self._here.inbox = inbox
+        # Looked at once the inbox is there: a stop is found in one of the two.
+        late = time.monotonic() - self._stopped_at < LATE_SECONDS
+        self._here.patience = LATE_PATIENCE_SECONDS if late else None
         try:
             yield
         finally:
-            del self._inboxes[id(inbox)], self._here.inbox
+            del self._inboxes[id(inbox)], self._here.inbox, self._here.patience
 
     def map(self, work: Callable[[A], B], pieces: Iterable[A]) -> list[B]:
         """What `work` makes of each piece, in order.  The first error that it raises is raised here;
@@ -61,13 +75,14 @@ class Hands:
                 threading.Thread(
                     target=_labour, args=(self._free, work, remaining, inbox), daemon=True
                 ).start()
-            return _gathered(inbox, len(listed))
+            return _gathered(inbox, len(listed), self._here.patience)
         finally:
             remaining.clear()
 
     def stop(self) -> None:
         """Let everything that waits now, or is about to, fail at once.  May be called from the handler
         of a signal."""
+        self._stopped_at = time.monotonic()
         # What is given up may keep its threads for as long as a node says nothing.
         self._free = threading.Semaphore(self._count)
         for inbox in [*self._inboxes.values()]:
@@ -98,10 +113,14 @@ def _labour(
                 return
 
 
-def _gathered(inbox: SimpleQueue[_Outcome[B]], count: int) -> list[B]:
+def _gathered(inbox: SimpleQueue[_Outcome[B]], count: int, patience: float | None) -> list[B]:
+    """All outcomes in order.  `patience` is how long to wait for the next one, in seconds."""
     found: list[list[B]] = [[] for _ in range(count)]
     for _ in range(count):
-        at, made, error = inbox.get()
+        try:
+            at, made, error = inbox.get(timeout=patience)
+        except Empty:
+            raise given_up() from None
         if error is not None:
             raise error
         found[at].extend(made)
