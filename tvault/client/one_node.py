@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,32 @@ def peer_status(
     """What one node says of itself to a bearer of the cluster's credential, or None when it does not."""
     headers = {"Authorization": f"Bearer {credential}"}
     return _one_answer(url, wire.PEER_STATUS, headers, timeout_s, ca, {200}) or None
+
+
+def ask_peer(
+    url: str, path: str, credential: str, timeout_s: float, ca: str | Path | None = None
+) -> dict[str, Any]:
+    """What one node answers a bearer of the cluster's credential at `path` of its peer port.
+
+    Raises `VaultError`: `unreachable` when no answer comes or its certificate is not trusted, and what
+    the node refuses with.
+    """
+    headers = {"Authorization": f"Bearer {credential}"}
+    try:
+        with open_session([url], 1, ca) as session:
+            answer = session.get(url + path, headers=headers, timeout=timeout_s, allow_redirects=False)
+            status, body = answer.status_code, answer.content
+    except requests.exceptions.RequestException as error:
+        why = distrust(error)
+        refusal = (
+            VaultError("unreachable", f"no answer from {url}") if why is None else untrusted(url, why)
+        )
+    else:
+        if status == HTTPStatus.OK:
+            document = wire.decode_json(body)
+            return document if isinstance(document, dict) else {}
+        refusal = wire.error_from_problem(status, body)
+    raise refusal
 
 
 def _one_answer(
