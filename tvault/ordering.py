@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -71,16 +71,28 @@ _verdicts = msgspec.msgpack.Decoder(Verdict)
 @dataclass(frozen=True)
 class _Waiting:
     """A command at the head, and who asked: a node, its ticket, and its life, in which alone the ticket
-    means that command."""
+    means that command.  `request` is the id of the client's request, for people."""
 
     origin: str
     ticket: int
     command: bytes
     life: str
+    request: str
 
 
 _Admitted = tuple[_Waiting, int]
 """A command of an entry, and the moment of its changes to secrets."""
+
+
+class Record(Protocol):
+    """Notes an event for people."""
+
+    def __call__(self, event: str, *, seq: int, view: int, commands: int, requests: list[str]) -> None:
+        """Note it."""
+
+
+def _untold(event: str, *, seq: int, view: int, commands: int, requests: list[str]) -> None:
+    """Nobody wants to know."""
 
 
 class Ordering:
@@ -89,6 +101,7 @@ class Ordering:
     `send` and `resolve` are called back with messages for other nodes (False: it was dropped) and with
     verdicts for tickets of this one; each ticket gets one verdict, at the latest when another node
     orders.  A head that forms its chain anew keeps what waits, and so do those that passed it on.
+    `record` is told, for people, which requests an entry holds.
     """
 
     def __init__(
@@ -99,6 +112,7 @@ class Ordering:
         new_ticket: Callable[[], int],
         send: Callable[[str, Message], bool],
         resolve: Callable[[int, Verdict], None],
+        record: Record = _untold,
     ) -> None:
         self._node = node
         self._replica = replica
@@ -106,6 +120,7 @@ class Ordering:
         self._new_ticket = new_ticket
         self._send = send
         self._resolve = resolve
+        self._record = record
         self._queue: deque[_Waiting] = deque()
         self._queued_bytes = 0
         self._groups: dict[int, list[_Admitted]] = {}
@@ -115,18 +130,18 @@ class Ordering:
 
     # In.
 
-    def submit(self, ticket: int, command: Command) -> None:
-        """A command of this node's API."""
+    def submit(self, ticket: int, command: Command, request: str = "") -> None:
+        """A command of this node's API, for the request with this id."""
         self._notice_change()
         head = self._replica.head()
         body = encode_command(command)
         if self._orders_here():
-            self._enqueue(_Waiting(self._node, ticket, body, self._replica.life))
+            self._enqueue(_Waiting(self._node, ticket, body, self._replica.life, request))
         elif head is None:
             self._resolve(ticket, _NO_CHAIN)
         else:
             self._passed_on[ticket] = head
-            if not self._send(head, Proposal(ticket, body, self._replica.life)):
+            if not self._send(head, Proposal(ticket, body, self._replica.life, request)):
                 self.forget(ticket)
                 self._resolve(ticket, _NO_CHAIN)
 
@@ -137,7 +152,7 @@ class Ordering:
         """
         if not self._is_first(sender, proposal):
             return
-        waiting = _Waiting(sender, proposal.ticket, proposal.command, proposal.life)
+        waiting = _Waiting(sender, proposal.ticket, proposal.command, proposal.life, proposal.request)
         if self._orders_here():
             self._enqueue(waiting)
         else:
@@ -192,6 +207,10 @@ class Ordering:
         ticket = self._new_ticket()
         self._groups[ticket] = group
         seq = self._replica.propose(encode_rows(self._judge.take()), ticket)
+        requests = [waiting.request for waiting, _ in group if waiting.request]
+        if requests:
+            view = self._replica.view_number()
+            self._record("ordered", seq=seq, view=view, commands=len(group), requests=requests)
         for waiting, verdict in beside:
             self._tell(waiting, verdict(seq))
         return True

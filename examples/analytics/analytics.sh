@@ -20,7 +20,7 @@ say() { printf '\n== %s\n' "$*"; }
 
 # How many values the nodes have given out so far: each node notes every request in its event log.
 recovered() {
-    sed -n 's/.*"event":"detokenize".*"found":\([0-9]*\).*/\1/p' "$vault"/data/*/events.jsonl |
+    sed -n 's/.*"event":"detokenize".*"found":\([0-9]*\).*/\1/p' "$vault"/data/*/events*.jsonl |
         awk '{ sum += $1 } END { print sum + 0 }'
 }
 

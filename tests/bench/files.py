@@ -17,6 +17,7 @@ import numpy as np
 
 from tests.bench.report import Row
 from tests.bench.scale import Scale
+from tvault.events import EventLog
 from tvault.model.blocks import seal
 from tvault.model.commands import BLOCK_VALUES, Rows, encode_rows
 from tvault.model.keys import Scope
@@ -58,7 +59,7 @@ def measure(folder: Path, scale: Scale) -> list[Row]:
         fill_store(kept, values, LENGTHS[1], fill)
         rows += reading_rows(kept, values, fill)
         shutil.rmtree(kept)
-    return [*rows, *run_rows(folder, RUN_TIMES * scale.probe)]
+    return [*rows, *run_rows(folder, RUN_TIMES * scale.probe), event_row(folder, scale.probe)]
 
 
 def entries_of(values: int, length: int, fill: int) -> Iterator[Entry]:
@@ -113,6 +114,18 @@ def reading_rows(folder: Path, values: int, fill: int) -> list[Row]:
         Row("files", f"{what}, {_blocks(fill)}", 1e6 * seconds / values, "us CPU a value")
         for what, seconds in (("index made anew", made), ("journal checked", checked))
     ]
+
+
+def event_row(folder: Path, events: int) -> Row:
+    """Writing the event of a request."""
+    log = EventLog(folder, "n1")
+    counts = {"epoch": 1, "values": 100, "new": 100, "known": 0, "view": 7, "seq": 4711}
+    began = time.process_time()
+    for number in range(events):
+        log.record("tokenize", owner=OWNER, request_id=f"{number:032x}", duration_ms=1.234, **counts)
+    spent = time.process_time() - began
+    log.close()
+    return Row("files", "an event, written", 1e6 * spent / events, "us CPU an event")
 
 
 def run_rows(folder: Path, tokens: int) -> list[Row]:

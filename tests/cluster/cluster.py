@@ -12,10 +12,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import requests
+
+from tvault.events import EVENTS, Filter, pages, read
+from tvault.events.catalog import COMMON
 
 READY_SECONDS = 20.0
 POLL_SECONDS = 0.02
@@ -274,7 +278,13 @@ class Cluster:
         journals = [self.status(name)["journal"] for name in self.nodes]
         return all(j == journals[0] and j["last"] == j["committed"] for j in journals)
 
-    def events(self, name: str) -> list[dict[str, Any]]:
-        """What a node has noted."""
-        file = self.data(name) / "events.jsonl"
-        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    def events(self, name: str, *wanted: str) -> list[dict[str, Any]]:
+        """What a node has noted: all of it, or the events of these names.  None is without a field that
+        the catalog names, or has another one."""
+        if not self.data(name).is_dir():
+            return []
+        log = pages(partial(read, self.data(name), Filter(events=frozenset(wanted))))
+        events = [event for page in log for event in page.events]
+        for event in events:
+            assert set(event) == {*COMMON, *EVENTS[event["event"]].fields}, event
+        return events

@@ -211,8 +211,7 @@ class Stage:
     def note_views(self, *names: str) -> None:
         """Keep the views in mind that nodes have noted in their events."""
         for name in names:
-            events = self.cluster.events(name)
-            self.views |= {event["view"] for event in events if event["event"] == "view"}
+            self.views |= {event["view"] for event in self.cluster.events(name, "view")}
 
     # What is waited for.
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import parser
 
 from tests.cluster.cluster import GATEWAY, Cluster, eventually, tvault
 
@@ -179,6 +180,69 @@ def test_a_gateway_of_another_configuration_is_refused_by_name(
         assert f"has another {name}" in cluster.said("n1")
     finally:
         cluster.kill(stranger)
+
+
+def test_a_scrape_counts_what_was_done_and_names_no_owner_secret_value_or_token(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    file = tmp_path / "scraper"
+    assert tvault("key", "scraper", "--config", str(cluster.config), "-o", str(file)).returncode == 0
+    ports = cluster.peers | {GATEWAY: cluster.url(GATEWAY)}
+
+    def scraped() -> dict[str, str]:
+        headers = {"Authorization": f"Bearer {file.read_text()}"}
+        answers = {
+            name: cluster.session.get(f"{url}/metrics", headers=headers, timeout=10)
+            for name, url in ports.items()
+        }
+        assert {answer.status_code for answer in answers.values()} == {200}
+        return {name: answer.text for name, answer in answers.items()}
+
+    before = scraped()
+    [token, *_] = cluster.tokenize("n1", ["first sentinel", "other sentinel", "first sentinel"])
+    cluster.tokenize(GATEWAY, ["first sentinel"])
+    cluster.detokenize("n2", [token, "tv1_1_" + "0" * 32])
+    assert (
+        cluster.ask("n3", "PUT", "/secrets/SENTINEL_NAME", {"value": "a sentinel, too"}).status_code
+        == 200
+    )
+    assert cluster.ask("n3", "GET", "/secrets/SENTINEL_NAME").status_code == 200
+    assert cluster.ask("n3", "GET", "/path-of-a-sentinel").status_code == 404
+    after = scraped()
+
+    def rise(name: str, metric: str, **labels: str) -> float:
+        return total(after[name], metric, labels) - total(before[name], metric, labels)
+
+    tokenize = {"call": "POST /tokenize"}
+    for name, values in (("n1", 3), (GATEWAY, 1)):
+        assert rise(name, "tvault_requests_total", status="200", **tokenize) == 1
+        assert rise(name, "tvault_request_seconds_count", **tokenize) == 1
+        assert rise(name, "tvault_request_values_sum", **tokenize) == values
+    assert rise("n1", "tvault_values_total", outcome="new", **tokenize) == 2
+    assert rise(GATEWAY, "tvault_values_total", outcome="known", **tokenize) == 1
+    assert rise("n2", "tvault_values_total", call="POST /detokenize", outcome="not_found") == 1
+    for call in ("PUT /secrets/<name>", "GET /secrets/<name>"):
+        assert rise("n3", "tvault_requests_total", call=call, status="200") == 1
+    assert rise("n3", "tvault_requests_total", call="other", status="404") == 1
+    assert sum(rise(name, "tvault_entry_commands_sum") for name in cluster.nodes) == 2
+    for name in cluster.nodes:
+        assert rise(name, "tvault_stored_entries_sum") == 2
+        assert rise(name, "tvault_stored_bytes_total") > 0
+        assert total(after[name], "tvault_store_seconds_sum", {}) > 0
+        assert total(after[name], "tvault_chain_nodes", {}) == 3
+    told = "".join(after.values())
+    hidden = [*cluster.keys.values(), token[6:], "sentinel", "SENTINEL", 'owner="']
+    assert [each for each in hidden if each in told] == []
+
+
+def total(text: str, metric: str, labels: dict[str, str]) -> float:
+    """The sum of the samples of a metric that bear these labels."""
+    return sum(
+        sample.value
+        for family in parser.text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == metric and labels.items() <= sample.labels.items()
+    )
 
 
 def test_a_gateway_that_is_asked_to_end_does_so_at_once(cluster: Cluster) -> None:

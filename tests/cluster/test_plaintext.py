@@ -22,6 +22,9 @@ MARK = 'Sentinel\u00e4"'
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
     with Cluster(tmp_path / "vault") as cluster:
+        config = cluster.config.read_text()
+        assert config.count('# format = "text"') == 1
+        cluster.config.write_text(config.replace('# format = "text"', 'format = "json"'))
         cluster.open()
         yield cluster
 
@@ -118,3 +121,6 @@ def test_no_secret_reaches_a_disk_in_the_clear(cluster: Cluster, tmp_path: Path)
         found = [form for form, text in forms().items() if text in content]
         assert found == [], f"{file.name} holds a secret"
         assert not any(key in content for key in keys), f"{file.name} holds an API key"
+        if file.suffix == ".log":
+            lines = [json.loads(line) for line in content.splitlines()]
+            assert {line["node"] for line in lines} == {file.stem}, "a line of the log is no JSON"

@@ -101,6 +101,10 @@ def test_every_decision_is_short_and_says_why_at_what_cost_and_until_when(page: 
 def test_the_decisions_are_numbered_without_a_gap() -> None:
     numbers = sorted(int(page.name[:4]) for page in (DOCS / "decisions").glob("*.md"))
     assert numbers == list(range(1, len(numbers) + 1))
+    listed = re.findall(
+        r"^(\d+)\. \[.*?\]\(decisions/0*(\d+)-", read(DOCS / "architecture.md"), re.M | re.S
+    )
+    assert [(int(place), int(number)) for place, number in listed] == [(n, n) for n in numbers]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

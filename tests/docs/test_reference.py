@@ -15,6 +15,9 @@ from tvault import wire
 from tvault.cli.main import EXIT_CODES, FAILED, tvault
 from tvault.config import SECTIONS, SETTINGS, Setting
 from tvault.errors import Code
+from tvault.events import EVENTS, FIELDS, WAITING_EVENTS
+from tvault.events.catalog import COMMON, GROUPS
+from tvault.events.query import NAMES
 from tvault.server.connections import GREETING_SECONDS, HEAD_SECONDS, IDLE_SECONDS
 from tvault.server.door import MOST_CONNECTIONS
 from tvault.server.intake import BODIES_IN_HAND, BYTES_A_MARK, READING_REQUESTS, WAITING_BODIES
@@ -22,7 +25,7 @@ from tvault.server.streams import HEADER_BYTES, SLOW_BYTES, SLOW_SECONDS, SMALL_
 from tvault.server.turns import WAIT_SECONDS, WAITING_REQUESTS
 
 RECORDERS = {"record", "_record", "notice", "_note", "_append"}
-COMMON_OF_CALLS = {"owner", "request_id", "duration_ms"}
+COMMON_OF_CALLS = {"owner", "request_id", "duration_ms", "view", "seq"}
 
 
 def commands(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
@@ -167,13 +170,29 @@ def test_every_limit_that_is_no_setting_is_told_as_it_is() -> None:
     assert told["connections"].startswith(f"{MOST_CONNECTIONS};")
 
 
-def test_every_event_stands_in_the_reference_with_its_fields_and_no_other() -> None:
-    told = {
-        row[0].strip("`"): row[2]
-        for row in rows(section(read(REFERENCE / "events.md"), "The event log"))
-    }
+def test_every_event_that_the_code_records_is_in_the_catalog_with_its_fields_and_no_other() -> None:
     events = recorded()
     assert {"view", "tokenize", "start", "events-lost"} <= set(events), "events are no longer found"
-    assert set(told) == set(events)
-    for name, fields in events.items():
-        assert [field for field in sorted(fields) if f"`{field}`" not in told[name]] == [], name
+    assert events == {name: set(event.fields) for name, event in EVENTS.items()}
+    assert {*COMMON, *(field for event in EVENTS.values() for field in event.fields)} == set(FIELDS)
+
+
+def test_every_event_and_field_stands_in_the_reference_as_the_catalog_has_it() -> None:
+    page = read(REFERENCE / "events.md")
+    for title, group in GROUPS.items():
+        expected = [
+            [f"`{name}`", event.when, ", ".join(f"`{field}`" for field in event.fields)]
+            for name, event in group.items()
+        ]
+        assert list(rows(section(page, title))) == expected
+    fields = [[f"`{name}`", field.form, field.meaning] for name, field in FIELDS.items()]
+    assert list(rows(section(page, "Fields"))) == fields
+
+
+def test_what_the_event_log_keeps_while_it_cannot_be_written_is_told_as_it_is() -> None:
+    assert f"up to {WAITING_EVENTS} events wait for it" in read(REFERENCE / "events.md")
+
+
+def test_every_member_of_a_query_for_events_stands_in_the_reference() -> None:
+    told = rows(section(read(REFERENCE / "events.md"), "Over the network"))
+    assert sorted(name for row in told for name in re.findall(r"`(\w+)`", row[0])) == sorted(NAMES)

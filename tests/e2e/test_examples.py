@@ -1,4 +1,4 @@
-"""What the repository shows runs as shown: the walk-through, the sample data, the README's tour."""
+"""What the repository shows runs as shown: the scripts, the sample data, the README's tour."""
 
 from __future__ import annotations
 
@@ -25,19 +25,6 @@ def environment(**more: str) -> dict[str, str]:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     rest = {name: text for name, text in os.environ.items() if not name.startswith("TVAULT_")}
     return {**rest, "PATH": path, **more}
-
-
-def test_the_walk_through_runs_to_its_end_and_finds_both_files_equal() -> None:
-    ran = subprocess.run(
-        ["sh", str(EXAMPLES / "walkthrough.sh")],
-        env=environment(BASE_PORT=str(free_base_port(3))),
-        capture_output=True,
-        text=True,
-        timeout=110,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stderr
-    assert "every byte is back" in ran.stdout
 
 
 def test_the_example_of_an_env_file_runs_to_its_end(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.mutants.chains import CHAINS, LIVES
-from tests.mutants.disks import STEPS, STORES
+from tests.mutants.disks import RESTORES, STEPS, STORES
 from tests.mutants.gateways import GATEWAYS
 from tests.mutants.indexes import INDEXES
 from tests.mutants.leaks import LEAKS
@@ -26,6 +26,7 @@ ALL: tuple[Mutant, ...] = (
     *ORDER,
     *STEPS,
     *STORES,
+    *RESTORES,
     *LEAKS,
     *INDEXES,
     *GATEWAYS,

@@ -12,12 +12,19 @@ _DATABASE = "tvault/store/database.py"
 _JOURNAL = "tvault/store/journal.py"
 _PROMISE = "tvault/store/promise.py"
 
+_RESTORING = "tvault/server/restoring.py"
+_BACKUP = "tvault/store/backup.py"
+_ELECTION = "tvault/replication/election.py"
+
 _STEPS = "tests/scenarios/test_node_steps.py"
 _CONFORMANCE = "tests/conformance/test_store.py"
 _PROMISE_TESTS = "tests/unit/store/test_promise.py"
 _SQLITE_TESTS = "tests/unit/store/test_sqlite.py"
 _CUT_TESTS = "tests/scenarios/test_cut_on_disk.py"
 _FOLDER_TESTS = "tests/unit/server/test_folder.py"
+_RESTORING_TESTS = "tests/unit/server/test_restoring.py"
+_RESTORED_TESTS = "tests/unit/replication/test_restored.py"
+_BACKUP_TESTS = "tests/unit/store/test_backup.py"
 
 STEPS = (
     mutant(
@@ -134,5 +141,43 @@ STORES = (
         "    if found.ensemble != identity.ensemble:\n",
         "    if len(found.ensemble) != len(identity.ensemble):\n",
         tests=(f"{_FOLDER_TESTS}::test_a_folder_of_another_node_is_refused_and_left_as_it_is",),
+    ),
+)
+
+RESTORES = (
+    mutant(
+        "restored-nodes-may-not-found",
+        "2.2 nodes that hold just what they were restored with found the cluster",
+        _ELECTION,
+        "        empty = self._memory.log.end == promise.start\n",
+        "        empty = self._memory.log.end.seq == 0\n",
+        tests=(
+            f"{_RESTORED_TESTS}"
+            "::test_restored_nodes_and_empty_ones_found_a_cluster_that_goes_on_from_the_backup",
+        ),
+    ),
+    mutant(
+        "restored-nodes-vote",
+        "2.2 a restored node has forgotten its votes: it counts for nothing",
+        _RESTORING,
+        "        promised=backup.manifest.view,\n",
+        "        promised=backup.manifest.view,\n        standing=2,\n",
+        tests=(f"{_RESTORING_TESTS}::test_a_restored_folder_holds_the_journal_and_no_vote",),
+    ),
+    mutant(
+        "half-restored-folders-are-used",
+        "4 what is half restored is never believed",
+        _FOLDER,
+        "        if (self._path / UNFINISHED).exists():\n",
+        "        if False:\n",
+        tests=(f"{_RESTORING_TESTS}::test_no_node_starts_on_a_folder_that_is_half_restored",),
+    ),
+    mutant(
+        "backups-are-believed",
+        "4 every entry of a backup follows the one before it",
+        _BACKUP,
+        "                if not _follows(previous, entry):\n",
+        "                if False:\n",
+        tests=(f"{_BACKUP_TESTS}::test_an_entry_that_changed_is_named_and_not_shown",),
     ),
 )

@@ -30,8 +30,8 @@ INDEXES = (
         "keys-of-other-masks-are-believed",
         "3.2 the index finds every token, whatever files it begins with",
         _OPENING,
-        "        if run.stretch.masks != source.masks.name:\n",
-        "        if False:\n",
+        "    if run.stretch.masks != masks.name:\n",
+        "    if False:\n",
         tests=(f"{_FILES}::test_without_its_masks_the_index_is_made_again",),
     ),
     mutant(
@@ -94,8 +94,8 @@ INDEXES = (
         "files-of-another-node-are-believed",
         "5 nodes have one history, but each its own ids of blocks",
         _OPENING,
-        "    return run if journal.top_block(stretch.last.seq) == stretch.top_block else None\n",
-        "    return run\n",
+        "    return journal.top_block(stretch.last.seq) == stretch.top_block\n",
+        "    return True\n",
         tests=(_OTHER_NODE,),
     ),
     mutant(

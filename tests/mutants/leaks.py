@@ -97,9 +97,19 @@ LEAKS = (
         "peer-without-the-secret",
         "7 without the cluster secret nothing is answered",
         _HELLO,
-        '    if kind.lower() != "bearer" or not equal:\n',
+        '    if kind.lower() != "bearer" or not any(equal):\n',
         '    if kind.lower() != "bearer":\n',
         tests=(f"{_PEERS}::test_without_the_clusters_secret_nothing_is_answered",),
+    ),
+    mutant(
+        "scraper-opens-everything",
+        "7 without the cluster secret nothing is answered: metrics alone have a weaker one",
+        "tvault/server/peer_api.py",
+        'weaker = self._weaker.get(environ["PATH_INFO"], self._credential)',
+        "weaker = next(iter(self._weaker.values()), self._credential)",
+        tests=(
+            "tests/unit/server/test_metrics_port.py::test_the_scrapers_credential_opens_nothing_else",
+        ),
     ),
     mutant(
         "any-key-opens",

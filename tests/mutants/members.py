@@ -97,7 +97,8 @@ MEMBERS = (
         "slow-members-stay",
         "2.7 the head drops one that is many times slower than the rest",
         _MEMBERSHIP,
-        "        if slow and self._is_possible(chain, now, without=slow):\n            return True\n",
+        "        if slow and self._is_possible(chain, now, without=slow):\n"
+        '            return f"the disk of {_named(slow)} is slow"\n',
         "",
         scenarios="slow_member_is_dropped",
     ),

@@ -161,7 +161,7 @@ CLIENTS = (
         "reform-loses-what-waits",
         "3.5 a head that forms its chain anew keeps what it ordered",
         _PARTICIPANT,
-        '        self._leave_chain("forms the chain anew")',
+        '        self._leave_chain(f"forms the chain anew: {why}")',
         '        self.leave_view("forms the chain anew")',
         scenarios="kept_tickets_of_a_reform",
     ),

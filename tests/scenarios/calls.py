@@ -197,7 +197,7 @@ class _Desk:
     def is_cut_off(self) -> bool:
         return False
 
-    def submit(self, command: Command, deadline: float) -> Verdict:
+    def submit(self, command: Command, deadline: float, request: str) -> Verdict:  # noqa: ARG002
         assert deadline == NO_DEADLINE
         told = f"proposes to {lines.command(command)}"
         start = self._node.ordering.submit

@@ -201,7 +201,7 @@ class Director:
     def do_campaign(self, name: str) -> None:
         node = self.stage[name]
         node.part.leave_view("asks for a view")
-        node.part.open(node.part.election.reform(self.stage.now), self.stage.now)
+        node.part.open(node.part.election.reform(self.stage.now, "told to"), self.stage.now)
         node.settle()
 
     def do_stop(self, name: str, before: str, step: str) -> None:

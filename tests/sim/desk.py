@@ -73,7 +73,7 @@ class _Desk:
     def is_cut_off(self) -> bool:
         return self._script.now(self._engine.is_cut_off)
 
-    def submit(self, command: Command, deadline: float) -> Verdict | None:  # noqa: ARG002
+    def submit(self, command: Command, deadline: float, request: str) -> Verdict | None:  # noqa: ARG002
         verdict: Verdict = self._script.later(partial(self._submit, command))
         return verdict
 

@@ -26,6 +26,7 @@ class Desk:
 
     def __init__(self, wire: Wire, name: str) -> None:
         self.verdicts: dict[int, list[Verdict]] = {}
+        self.recorded: list[dict[str, object]] = []
         self.is_cut_off = False
         self._wire = wire
         self._node = wire[name]
@@ -37,6 +38,7 @@ class Desk:
             lambda: next(self._group_tickets),
             self._send,
             lambda ticket, verdict: self.verdicts.setdefault(ticket, []).append(verdict),
+            lambda event, **details: self.recorded.append({"event": event, **details}),
         )
         self._node.hears_command = self._hear
         self._node.hears_answer = self.ordering.on_answer
@@ -54,8 +56,8 @@ class Desk:
             case Outcome():
                 self.ordering.on_outcome(envelope.message)
 
-    def submit(self, ticket: int, command: Command) -> None:
-        self.ordering.submit(ticket, command)
+    def submit(self, ticket: int, command: Command, request: str = "") -> None:
+        self.ordering.submit(ticket, command, request)
 
     def gather(self) -> None:
         """Order all that waits, as far as there is room."""

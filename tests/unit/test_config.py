@@ -193,6 +193,9 @@ def test_what_render_writes_is_read_back_whatever_the_names_hold(tmp_path: Path)
         (lambda t: t + '\n[tls]\ninsecure = "yes"\n', 25, "expected true or false, not a text"),
         (lambda t: t + "\n[tls]\ninsecure = 1\n", 25, "expected true or false, not an integer"),
         (lambda t: t + "\n[tls]\ncertificat = 1\n", 25, "did you mean 'certificate'?"),
+        (lambda t: t + '\n[log]\nformat = "xml"\n', 25, "[log] format: expected 'text' or 'json'"),
+        (lambda t: t + "\n[log]\nlevel = 1\n", 25, "'info', 'warning' or 'error', not an integer"),
+        (lambda t: t + "\n[log]\nevents_files = 0\n", 25, "an integer from 1 to 100000"),
         (
             lambda t: t + TLS.replace("tls/n.key", "data/n1/n.key"),
             26,

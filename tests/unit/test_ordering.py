@@ -332,3 +332,14 @@ def test_commands_wait_while_the_window_is_full_and_none_is_lost(office: Office)
     office.wire["n3"].go_on()
     office.flow()
     assert all(isinstance(office["n1"].verdict(ticket), Written) for ticket in range(40))
+
+
+def test_the_head_tells_which_requests_an_entry_holds_whoever_took_them(office: Office) -> None:
+    office["n1"].submit(1, mint(1), "here")
+    office["n3"].submit(2, mint(2), "there")
+    office["n1"].submit(3, mint(3))
+    office.wire.deliver(Proposal)
+    office.flow()
+    told = {"event": "ordered", "seq": 2, "view": 3, "commands": 3, "requests": ["here", "there"]}
+    assert office["n1"].recorded == [told]
+    assert office["n3"].recorded == []

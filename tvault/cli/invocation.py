@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 import signal
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
@@ -41,6 +42,18 @@ api_key_file_option = click.option(
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
+node_option = click.option(
+    "--node", "node_names", multiple=True, metavar="NAME", help="Of this node; may repeat; else of all."
+)
+
+data_option = click.option(
+    "--data",
+    "folders",
+    multiple=True,
+    metavar="DIR",
+    help="Of a stopped node's data folder; may repeat.",
+)
+
 
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 """Asked to end, and the terminal is gone."""
@@ -71,6 +84,30 @@ def tidied_up_when_ended() -> Iterator[None]:
     finally:
         for number in heeded:
             signal.signal(number, before[number])
+
+
+def turns(seconds: float) -> Iterator[None]:
+    """A turn at every such interval, the first at once, until Ctrl-C: one that came where Python drops
+    it, as in a finalizer, counts at the end of the turn."""
+    is_over = False
+
+    def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        nonlocal is_over
+        is_over = True
+        raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, end)
+    try:
+        while True:
+            begin = time.monotonic()
+            yield
+            if is_over:
+                raise KeyboardInterrupt
+            time.sleep(max(0.0, begin + seconds - time.monotonic()))
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class VaultCommand(click.Command):

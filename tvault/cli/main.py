@@ -18,12 +18,13 @@ from tvault.errors import Code, VaultError
 
 COMMANDS = {
     "init": ("tvault.cli.init", "Make the folder of a new cluster: keys, configuration, API keys."),
-    "key": ("tvault.cli.key", "Make API keys."),
+    "key": ("tvault.cli.key", "Make API keys, and the credential for Prometheus."),
     "serve": (
         "tvault.cli.serve",
         "Run one node in the foreground, or a gateway; SIGTERM ends it cleanly.",
     ),
     "up": ("tvault.cli.up", "Run every node of tvault.toml on this machine."),
+    "demo": ("tvault.cli.demo", "Show what a vault does, on a temporary cluster, in about a minute."),
     "tokenize": ("tvault.cli.tokenize", "Put tokens in the place of values in a file."),
     "detokenize": ("tvault.cli.detokenize", "Put values in the place of tokens in a file."),
     "retokenize": ("tvault.cli.retokenize", "Bring old tokens in a file to the active epoch."),
@@ -35,11 +36,14 @@ COMMANDS = {
     "secret": ("tvault.cli.secret", "Keep secrets: values with names and versions."),
     "env": ("tvault.cli.env", "Keep the values of .env files as secrets, and use them."),
     "rotate-epoch": ("tvault.cli.rotate_epoch", "Begin a new epoch: other tokens from now on."),
+    "backup": ("tvault.cli.backup", "Copy the committed journal of a node into a new folder."),
+    "restore": ("tvault.cli.restore", "Fill the folders of an empty cluster from a backup."),
     "recover": (
         "tvault.cli.recover",
         "Let a blank node vote again: accept that what it has lost is lost.",
     ),
     "inspect": ("tvault.cli.inspect", "Show the cluster at a glance."),
+    "doctor": ("tvault.cli.doctor", "Check configuration, keys, ports, disks, clocks and versions."),
 }
 """Each command's module, imported when the command is used, and its line of help."""
 

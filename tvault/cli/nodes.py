@@ -10,7 +10,7 @@ from tvault.cli.opening import trusted_ca
 from tvault.client.one_node import ask_peer
 from tvault.config import Config, NodeConfig, read_keys
 from tvault.errors import VaultError
-from tvault.model.keys import derive
+from tvault.model.keys import peer_credential
 
 ANSWER_SECONDS = 3.0
 """How long a node may take to say what it knows without looking at its disk."""
@@ -22,7 +22,7 @@ class Nodes:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.ca = trusted_ca(config)
-        self.credential = derive(read_keys(config, os.environ).cluster, "peer").hex()
+        self.credential = peer_credential(read_keys(config, os.environ).cluster)
 
     def __repr__(self) -> str:
         return f"<Nodes of {self.config.cluster_id}>"

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 from tvault.client.one_node import node_health
 from tvault.config import NodeConfig
@@ -13,10 +14,13 @@ from tvault.config import NodeConfig
 
 class NodeProcess:
     """A `tvault serve`, in a session of its own so that a terminal's Ctrl-C reaches it only through
-    the process that started it, and with a pipe as stdin so that it ends when that process does.
+    the process that started it, and with a pipe as stdin so that it ends when that process does.  What
+    it says goes to `log`, a file that is open, or else to stderr.
     """
 
-    def __init__(self, config: Path, node: NodeConfig, ca: Path | None) -> None:
+    def __init__(
+        self, config: Path, node: NodeConfig, ca: Path | None, log: BinaryIO | None = None
+    ) -> None:
         self.id = node.id
         self.url = node.api.url
         self._ca = ca
@@ -26,9 +30,15 @@ class NodeProcess:
         self._process = subprocess.Popen(  # noqa: S603 - our own command
             [*command, "--end-with-stdin"],
             stdin=subprocess.PIPE,
-            stdout=sys.stderr,
+            stdout=log or sys.stderr,
+            stderr=log,
             start_new_session=True,
         )
+
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        return self._process.pid
 
     def has_just_ended(self) -> bool:
         """Whether it has ended since the last look; `ending` tells how."""
@@ -50,13 +60,17 @@ class NodeProcess:
         """Send SIGTERM."""
         self._process.terminate()
 
+    def kill(self) -> None:
+        """Send SIGKILL and wait for its end."""
+        self._process.kill()
+        self._process.wait()
+
     def wait_for_end(self, timeout_s: float) -> bool:
         """Wait for its end; kill it and return False when that takes too long."""
         try:
             self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            self.kill()
             return False
         finally:
             if self._process.stdin is not None:

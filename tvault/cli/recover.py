@@ -11,7 +11,7 @@ from tvault.cli.opening import read_config
 from tvault.cli.output import say
 from tvault.config import Config, NodeConfig, read_keys
 from tvault.errors import VaultError
-from tvault.events import EventLog
+from tvault.events import EventLog, Room
 from tvault.model.keys import KeyRing
 from tvault.replication.promise import Standing
 from tvault.replication.recovery import Identity
@@ -72,7 +72,8 @@ def _accept_loss(config: Config, node: NodeConfig, folder: DataFolder, identity:
             return
         last, promised = opened.store.last().seq, opened.promise.promised
         folder.accept_loss(opened)
-        events = EventLog(node.data, node.id)
+        room = Room(config.log.events_bytes, config.log.events_files)
+        events = EventLog(node.data, node.id, room)
         events.record("loss-accepted", last=last, promised=promised)
         events.close()
         click.echo(f"node {node.id} will vote again, with the {last} entries of its journal")

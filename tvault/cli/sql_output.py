@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import unicodedata
 from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import BinaryIO, Protocol
@@ -11,6 +10,7 @@ from typing import BinaryIO, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tvault.cli.output import visible, width
 from tvault.cli.sql_session import Column, Result
 from tvault.cli.sql_values import NUMBERS, as_json_object, cell, in_parquet
 from tvault.errors import VaultError
@@ -159,25 +159,6 @@ class Table:
             blanks = " " * (room - width(fitted))
             placed.append(blanks + fitted if is_right else fitted + blanks)
         return "  ".join(placed).rstrip()
-
-
-def visible(text: str) -> str:
-    """The text without anything that a terminal would obey: such signs stand as escapes."""
-    if text.isprintable():
-        return text
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
-    )
-
-
-def width(text: str) -> int:
-    """How many places of a terminal the text takes."""
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if unicodedata.combining(each) else 2 if unicodedata.east_asian_width(each) in "WF" else 1
-        for each in text
-    )
 
 
 def distinct_names(columns: Sequence[Column]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import requests
@@ -31,30 +32,57 @@ def peer_status(
     return _one_answer(url, wire.PEER_STATUS, headers, timeout_s, ca, {200}) or None
 
 
+class PeerPort:
+    """The peer port of one node, for a bearer of the cluster's credential; keeps its connection.
+
+    A context manager, for one thread.  Calls raise `VaultError`: `unreachable` when no answer comes or
+    the certificate is not trusted, and what the node refuses with.
+    """
+
+    def __init__(
+        self, url: str, credential: str, timeout_s: float, ca: str | Path | None = None
+    ) -> None:
+        self._url = url
+        self._timeout_s = timeout_s
+        self._session = open_session([url], 1, ca)
+        self._session.headers["Authorization"] = f"Bearer {credential}"
+
+    def __repr__(self) -> str:
+        return f"PeerPort({self._url!r})"
+
+    def __enter__(self) -> PeerPort:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._session.close()
+
+    def get(self, path: str) -> bytes:
+        """The body of what it answers at `path`."""
+        try:
+            answer = self._session.get(self._url + path, timeout=self._timeout_s, allow_redirects=False)
+            status, body = answer.status_code, answer.content
+        except requests.exceptions.RequestException as error:
+            why = distrust(error)
+            if why is None:
+                refusal = VaultError("unreachable", f"no answer from {self._url}")
+            else:
+                refusal = untrusted(self._url, why)
+        else:
+            if status == HTTPStatus.OK:
+                return body
+            refusal = wire.error_from_problem(status, body)
+        raise refusal  # out here, so that it does not carry the request, in which the credential is
+
+
 def ask_peer(
     url: str, path: str, credential: str, timeout_s: float, ca: str | Path | None = None
 ) -> dict[str, Any]:
-    """What one node answers a bearer of the cluster's credential at `path` of its peer port.
-
-    Raises `VaultError`: `unreachable` when no answer comes or its certificate is not trusted, and what
-    the node refuses with.
-    """
-    headers = {"Authorization": f"Bearer {credential}"}
-    try:
-        with open_session([url], 1, ca) as session:
-            answer = session.get(url + path, headers=headers, timeout=timeout_s, allow_redirects=False)
-            status, body = answer.status_code, answer.content
-    except requests.exceptions.RequestException as error:
-        why = distrust(error)
-        refusal = (
-            VaultError("unreachable", f"no answer from {url}") if why is None else untrusted(url, why)
-        )
-    else:
-        if status == HTTPStatus.OK:
-            document = wire.decode_json(body)
-            return document if isinstance(document, dict) else {}
-        refusal = wire.error_from_problem(status, body)
-    raise refusal
+    """The document that one node answers at `path` of its peer port.  Raises as `PeerPort` does."""
+    with PeerPort(url, credential, timeout_s, ca) as port:
+        document = wire.decode_json(port.get(path))
+    return document if isinstance(document, dict) else {}
 
 
 def _one_answer(

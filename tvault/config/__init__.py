@@ -4,7 +4,7 @@
 Only the command line and the wiring of a node read the configuration.
 """
 
-from tvault.config.keyfiles import Keys, judge_private, read_keys
+from tvault.config.keyfiles import Keys, judge_private, read_key, read_keys
 from tvault.config.loading import config_path, exposure, load
 from tvault.config.settings import SECTIONS, SETTINGS, Section, Setting
 from tvault.config.shapes import (
@@ -13,6 +13,7 @@ from tvault.config.shapes import (
     KeyReference,
     KeyReferences,
     Limits,
+    LogConfig,
     MasterKeyConfig,
     NodeConfig,
     OwnerConfig,
@@ -31,6 +32,7 @@ __all__ = [
     "KeyReferences",
     "Keys",
     "Limits",
+    "LogConfig",
     "MasterKeyConfig",
     "NodeConfig",
     "OwnerConfig",
@@ -43,6 +45,7 @@ __all__ = [
     "exposure",
     "judge_private",
     "load",
+    "read_key",
     "read_keys",
     "render",
 ]

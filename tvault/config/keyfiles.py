@@ -40,14 +40,14 @@ def read_keys(config: Config, environ: Mapping[str, str]) -> Keys:
     unreadable, open to other users, too short, no hex digits, or one key in two places.  A master key
     that is not active is then `missing`, unless it is a key that stands elsewhere, too.
     """
-    token = _read_key(config.keys.token, environ)
-    cluster = _read_key(config.keys.cluster, environ)
+    token = read_key(config.keys.token, environ)
+    cluster = read_key(config.keys.cluster, environ)
     found = {config.keys.token.setting: token, config.keys.cluster.setting: cluster}
     masters: dict[str, bytes] = {}
     missing: dict[str, str] = {}
     for master in config.master_keys:
         try:
-            masters[master.id] = found[master.key.setting] = _read_key(master.key, environ)
+            masters[master.id] = found[master.key.setting] = read_key(master.key, environ)
         except VaultError as error:  # noqa: PERF203 - each for itself
             if master.id == config.keys.master:
                 raise
@@ -63,7 +63,8 @@ def _refuse_same(config: Config, found: Mapping[str, bytes]) -> None:
             raise VaultError("configuration", f"{config.path}: {why}")
 
 
-def _read_key(reference: KeyReference, environ: Mapping[str, str]) -> bytes:
+def read_key(reference: KeyReference, environ: Mapping[str, str]) -> bytes:
+    """One key, from its file or from `environ`.  Raises `VaultError` as `read_keys` does."""
     if reference.file is not None:
         place = f"{reference.setting}: {reference.file}"
         digits = _file_text(reference.file, place)

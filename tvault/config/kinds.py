@@ -99,6 +99,23 @@ class Boolean(msgspec.Struct, frozen=True):
         return raw
 
 
+class Choice(msgspec.Struct, frozen=True):
+    """One of some words."""
+
+    words: tuple[str, ...]
+
+    @property
+    def expected(self) -> str:
+        *others, last = (f"'{word}'" for word in self.words)
+        return f"{', '.join(others)} or {last}"
+
+    def read(self, raw: object, name: str, folder: Path) -> str:  # noqa: ARG002
+        text = _text(raw, self.expected)
+        if text not in self.words:
+            raise BadSetting(f"expected {self.expected}")
+        return text
+
+
 class ClusterId(msgspec.Struct, frozen=True):
     """A UUID in its usual text form."""
 

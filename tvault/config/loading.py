@@ -19,6 +19,7 @@ from tvault.config.shapes import (
     Config,
     KeyReferences,
     Limits,
+    LogConfig,
     MasterKeyConfig,
     NodeConfig,
     OwnerConfig,
@@ -107,6 +108,7 @@ class _Loader:
             limits=Limits(**tables["limits"][0]),
             timing=Timing(**tables["timing"][0]),
             store=StoreConfig(**tables["store"][0]),
+            log=LogConfig(**tables["log"][0]),
         )
         self._judge_master_keys(config)
         self._judge_nodes(config.nodes)

@@ -8,6 +8,7 @@ import msgspec
 
 from tvault.config.kinds import (
     Boolean,
+    Choice,
     ClusterId,
     FieldPaths,
     Folder,
@@ -72,6 +73,11 @@ SECTIONS = (
     Section("limits", "What a node accepts; beyond it a request gets 413 or 503.", required=False),
     Section("timing", "When nodes suspect each other, and how long a request may take.", required=False),
     Section("store", "What a node's database may use.", required=False),
+    Section(
+        "log",
+        "The event log in a node's data folder, and what nodes and gateways write to standard error.",
+        required=False,
+    ),
 )
 
 SETTINGS = (
@@ -214,6 +220,36 @@ SETTINGS = (
     ),
     Setting(
         "store", "cache_mib", Integer(1, 1 << 20), "Memory for pages that are being written.", 16, "MiB"
+    ),
+    Setting(
+        "log",
+        "events_mib",
+        Integer(1, 1 << 20),
+        "When a file of the event log is full, and the next one begins.",
+        16,
+        "MiB",
+    ),
+    Setting(
+        "log",
+        "events_files",
+        Integer(1, 100_000),
+        "How many full files are kept; the oldest ones are removed.",
+        8,
+        "files",
+    ),
+    Setting(
+        "log",
+        "format",
+        Choice(("text", "json")),
+        "How lines on standard error are written: for people, or each as a JSON object for programs.",
+        "text",
+    ),
+    Setting(
+        "log",
+        "level",
+        Choice(("info", "warning", "error")),
+        "The least important lines that are written there.",
+        "info",
     ),
 )
 

@@ -104,6 +104,20 @@ class StoreConfig(msgspec.Struct, frozen=True):
     cache_mib: int
 
 
+class LogConfig(msgspec.Struct, frozen=True):
+    """What may be kept of the event log, and how the other log is written."""
+
+    events_mib: int
+    events_files: int
+    format: str
+    level: str
+
+    @property
+    def events_bytes(self) -> int:
+        """When a file of the event log is full."""
+        return self.events_mib << 20
+
+
 class Tls(msgspec.Struct, frozen=True):
     """What a node shows of itself, and what its peers and the command line verify it with.
 
@@ -136,6 +150,7 @@ class Config(msgspec.Struct, frozen=True):
     limits: Limits
     timing: Timing
     store: StoreConfig
+    log: LogConfig
 
     def node(self, node_id: str) -> NodeConfig:
         """The node of this name.  Raises `VaultError` (`configuration`) naming those that exist."""

@@ -52,6 +52,17 @@ def derive(secret: bytes, label: str) -> bytes:
     return expand(secret, frame(_DERIVE, label.encode()))
 
 
+def peer_credential(cluster_key: bytes) -> str:
+    """What opens all of a peer port: for nodes, gateways and operators."""
+    return derive(cluster_key, "peer").hex()
+
+
+def scraper_credential(cluster_key: bytes) -> str:
+    """What opens the metrics of nodes and gateways and nothing else: for whoever collects them.  Neither
+    the cluster's key nor the peer credential can be told from it."""
+    return derive(cluster_key, "metrics").hex()
+
+
 class Scope:
     """The keys of one owner and epoch: for the digests of tokens, and for sealing values.
 

@@ -30,4 +30,10 @@ Name = Annotated[str, Meta(min_length=1, max_length=128)]
 Life = Annotated[str, Meta(max_length=256)]
 """Of a life, or of a round in it."""
 
+Why = Annotated[str, Meta(max_length=256)]
+"""A reason, in words for people."""
+
+Request = Annotated[str, Meta(max_length=128)]
+"""The id of a client's request, empty when there is none."""
+
 Digest = Annotated[bytes, Meta(min_length=32, max_length=32)]

@@ -29,6 +29,8 @@ class Learner:
         self._turn = 0
         self._wanted = 0
         self._brought = True
+        self._began: tuple[int, int] | None = None
+        self._has_told = False
         self.caught_up = False
 
     def tick(self, view: View, now: int) -> None:
@@ -50,6 +52,8 @@ class Learner:
         """The node is an outsider of a live chain no more."""
         self._round = 0
         self._brought = True
+        self._began = None
+        self._has_told = False
         self.caught_up = False
 
     def want(self, seq: int, view: View, now: int) -> None:
@@ -58,11 +62,12 @@ class Learner:
         if not self._round and self._memory.log.committed < seq:
             self._ask(view, now)
 
-    def on_learned(self, view: int, message: Learned) -> bool:
+    def on_learned(self, sender: str, view: int, message: Learned, now: int) -> bool:
         """Take over what came; whether it was what was asked for."""
         memory = self._memory
         if not self._round or message.round != self._round:
             return False
+        self._tell_begin(sender, message.committed, now)
         self._round = 0
         self._brought = bool(message.entries)
         if memory.log.position(message.previous.seq) != message.previous:
@@ -75,7 +80,32 @@ class Learner:
             matched = entry.seq
         memory.log.commit(min(message.committed, matched))
         self.caught_up = matched >= message.committed
+        if self.caught_up:
+            self._tell_end(now)
         return True
+
+    def _tell_begin(self, sender: str, upto: int, now: int) -> None:
+        """Once for each time that the node is outside: what it lacks at first."""
+        after = self._memory.log.committed
+        if self._began is None and not self._has_told and upto > after:
+            self._began = after, now
+            self._memory.notice("catch-up", peer=sender, after=after, upto=upto)
+
+    def _tell_end(self, now: int) -> None:
+        if self._began is None:
+            return
+        after, since = self._began
+        upto, ms = self._memory.log.committed, max(now - since, 1)
+        entries = upto - after
+        self._began, self._has_told = None, True
+        self._memory.notice(
+            "caught-up",
+            after=after,
+            upto=upto,
+            entries=entries,
+            seconds=ms / 1000,
+            rate=entries * 1000 // ms,
+        )
 
     def _ask(self, view: View, now: int) -> None:
         teachers = self._peers.teachers(view, now)

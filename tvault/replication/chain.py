@@ -14,7 +14,7 @@ from tvault.replication.entry import Entry
 from tvault.replication.memory import PER_BOOT, Memory
 from tvault.replication.messages import Ack, Append, Heartbeat, HeartbeatReturn, Sync
 from tvault.replication.promise import Standing
-from tvault.replication.view import View
+from tvault.replication.view import Member, View
 
 APPEND_BYTES = 1024 * 1024
 """Bodies in one `Append`, at most (one entry may be larger)."""
@@ -100,20 +100,22 @@ class Chain:
         """Entries that this node holds and that are not committed."""
         return self._log.end.seq - self._log.committed
 
-    def is_silent(self, now: int) -> bool:
-        """Whether a neighbour has been silent for too long: heartbeats run along the chain and back,
-        so that a dead node, link or disk anywhere in it silences one side of every node."""
-        return self._is_quiet_for(self._memory.timing.suspect_ms, now)
+    def silent(self, now: int) -> Member | None:
+        """The neighbour that has been silent for too long, if one has: heartbeats run along the chain
+        and back, so that a dead node, link or disk anywhere in it silences one side of every node."""
+        return self._quiet_for(self._memory.timing.suspect_ms, now)
 
     def flows(self, now: int) -> bool:
         """Whether writes get through, as far as the heartbeats tell: what health says, well before
         silence makes anybody suspect."""
-        return self.open and not self._is_quiet_for(self._memory.timing.round_ms, now)
+        return self.open and self._quiet_for(self._memory.timing.round_ms, now) is None
 
-    def _is_quiet_for(self, limit: int, now: int) -> bool:
-        above = self._predecessor is not None and now - self._heard_above > limit
-        below = self._successor is not None and now - self._heard_below > limit
-        return above or below
+    def _quiet_for(self, limit: int, now: int) -> Member | None:
+        if self._predecessor is not None and now - self._heard_above > limit:
+            return self._predecessor
+        if self._successor is not None and now - self._heard_below > limit:
+            return self._successor
+        return None
 
     def excuse(self, stall_ms: int) -> None:
         """The node stood still itself: what it did not hear meanwhile says nothing of the others."""

@@ -50,7 +50,8 @@ def _cut(memory: Memory, after: int, view: int) -> None:
     """Drop the suffix that differs; first lower the mark, lest a crash in between makes a sound
     journal look damaged."""
     log = memory.log
-    memory.notice("truncate", after=after, end=log.end.seq, view=view)
+    why = f"entry {after + 1} is another one in the journal of view {view}"
+    memory.notice("truncate", after=after, end=log.end.seq, view=view, why=why)
     log.cut(after)
     if memory.promise.mark.seq > after:
         memory.remember(mark=log.end)

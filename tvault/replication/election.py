@@ -19,7 +19,7 @@ from enum import Enum
 
 from tvault.replication.account import Account, Condition
 from tvault.replication.arrangement import Candidate, arrange
-from tvault.replication.entry import ORIGIN, Position
+from tvault.replication.entry import Position
 from tvault.replication.memory import Memory
 from tvault.replication.messages import (
     FoundingAnswer,
@@ -33,6 +33,9 @@ from tvault.replication.messages import (
 from tvault.replication.presence import Peers
 from tvault.replication.promise import Standing
 from tvault.replication.view import Member, View, next_own_view
+
+FOUNDING = "all nodes are there for the first time"
+"""Why the first view is asked for."""
 
 GRACE_HEARTBEATS = 3
 """How long, at least, a ballot that has its majority waits for the others that were heard lately."""
@@ -81,21 +84,32 @@ class Election:
         self._seen = memory.promise.promised
         self._remembered = False
         self._order: tuple[str, ...] = ()
+        self._why = ""
         self._complaint: tuple[tuple[str, ...], tuple[str, ...]] | None = None
         self._next_at = now + self._place_delay() + int(jitter * memory.timing.heartbeat_ms)
 
     @property
     def may_found(self) -> bool:
-        """Whether this node can say that it remembers nothing: an empty journal, nothing set aside, and
-        no part yet in a founding that was finished."""
+        """Whether this node can say that it remembers nothing: a journal that is empty, or just what it
+        was restored with, nothing set aside, and no part yet in a founding that was finished."""
         promise = self._memory.promise
-        empty = self._memory.log.end == ORIGIN
+        empty = self._memory.log.end == promise.start
         return empty and not promise.set_aside and promise.standing is not Standing.VOTER
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The last chain that this node knows of."""
+        return self._order
 
     @property
     def is_balloting(self) -> bool:
         """Whether this node has asked for a view that is not decided."""
         return self._round.phase is Phase.BALLOT
+
+    def because(self, why: str) -> None:
+        """Why the node misses its chain, in words for people: what was first counts until there is one
+        again."""
+        self._why = self._why or why
 
     def tick(self, now: int, jitter: float) -> View | None:
         """Give up what took too long, begin what is due.  Called while the node misses its chain.
@@ -117,11 +131,13 @@ class Election:
         successor goes first."""
         self._order = tuple(order)
         self._complaint = None
+        self._why = ""
         self._round = Round()
         self._next_at = now + self._place_delay() + int(jitter * self._memory.timing.heartbeat_ms / 2)
 
-    def reform(self, now: int) -> View | None:
+    def reform(self, now: int, why: str) -> View | None:
         """Ask for a view at once: this node heads a live chain, or was given the right by its head."""
+        self.because(why)
         return self._ballot(now, ())
 
     def give_way(self, now: int) -> None:
@@ -225,6 +241,7 @@ class Election:
 
     def _found(self, now: int) -> View | None:
         memory = self._memory
+        self._why = FOUNDING
         self._round = Round(Phase.FOUNDING, memory.new_round(), now + memory.timing.round_ms)
         self._round.founders[memory.me.node] = memory.me
         memory.say_to_others(0, FoundingAsk(self._nonce()))
@@ -283,6 +300,7 @@ class Election:
         """Decide once, whatever comes of it."""
         memory = self._memory
         current = self._round
+        voted = [node for node, each in current.promised.items() if each.account.may_vote]
         mine = current.promised.pop(memory.me.node)
         others = [current.promised[node] for node in self._preferred(current.promised)]
         chain = arrange(mine, others, memory.majority)
@@ -290,7 +308,8 @@ class Election:
             self._fail(now, 0.0, 2)
             return None
         self._round = Round()
-        return View(current.number, chain, memory.log.end.seq + 1)
+        in_order = tuple(node for node in memory.promise.ensemble if node in voted)
+        return View(current.number, chain, memory.log.end.seq + 1, self._why, in_order)
 
     def _preferred(self, nodes: dict[str, Candidate]) -> list[str]:
         """The nodes in the order of the last chain, those that were outside of it behind."""

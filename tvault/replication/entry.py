@@ -68,14 +68,18 @@ def follow(previous: Position, view: int, kind: Kind, body: bytes) -> Entry:
     return Entry(seq=seq, view=view, kind=kind, body=body, digest=digest)
 
 
-class Journal(Protocol):
-    """What the replica may ask of the durable journal: looks only, never a write."""
+class Positions(Protocol):
+    """What a durable journal is, by the digests of its entries."""
 
     def last(self) -> Position:
         """The end of the durable journal; `ORIGIN` when it is empty."""
 
     def position(self, seq: int) -> Position | None:
         """The position of entry `seq` (`ORIGIN` for 0), or None when the journal ends before it."""
+
+
+class Journal(Positions, Protocol):
+    """What the replica may ask of the durable journal: looks only, never a write."""
 
     def entries(self, after: int, max_bytes: int) -> Sequence[Entry]:
         """The entries that follow `after`, in order, at least one if there is one, else until their

@@ -167,7 +167,8 @@ class Inbox:
                 self._part.reads.on_index_ask(sender.node, message, now)
             case Learned() if chain is None and not self._election.is_balloting:
                 live = self._part.live_view(now)
-                if self._part.learner.on_learned(view, message) and live is not None:
+                learned = self._part.learner.on_learned(sender.node, view, message, now)
+                if learned and live is not None:
                     self._part.learner.tick(live, now)
             case Index():
                 seq, live = self._part.indexes.on_index(message), self._part.live_view(now)
@@ -226,4 +227,4 @@ class Inbox:
             return
         if self._memory.may_vote and self._memory.condition is Condition.READY:
             self._part.leave_view("was handed over")
-            self._part.open(self._election.reform(now), now)
+            self._part.open(self._election.reform(now, f"{sender.node} hands over"), now)

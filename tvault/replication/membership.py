@@ -64,20 +64,23 @@ class Membership:
         """A member asked to be left out."""
         self._leaving.add(node)
 
-    def should_reform(self, chain: Chain, now: int) -> bool:
-        """Whether this head should form its open and live chain anew now."""
+    def reason_to_reform(self, chain: Chain, now: int) -> str | None:
+        """Why this head should form its open and live chain anew now, if it should."""
         members = [member.node for member in chain.view.chain]
         leaving, self._leaving = self._leaving.intersection(members), set()
-        leaving |= self._full(members, now)
-        if leaving and self._is_possible(chain, now, without=leaving):
-            return True
+        full = self._full(members, now)
+        if leaving | full and self._is_possible(chain, now, without=leaving | full):
+            full_disks = f"the disk of {_named(full)} is full"
+            return full_disks if full else f"{_named(leaving)} was told to stop"
         slow = self._slow_for_long(chain, now) - {self._memory.me.node}
         if slow and self._is_possible(chain, now, without=slow):
-            return True
+            return f"the disk of {_named(slow)} is slow"
         joining = self._next_to_join(chain, now)
-        if joining is not None:
-            self._invite(joining, now)
-        return joining is not None
+        if joining is None:
+            return None
+        self._invite(joining, now)
+        self._memory.notice("join", peer=joining, view=chain.view.number)
+        return f"{joining} has caught up"
 
     def should_hand_over(self, chain: Chain, now: int) -> bool:
         """Whether this head is the slow one, and others can go on without it."""
@@ -198,3 +201,7 @@ class Membership:
         """What those said last that are there now."""
         heard = self._peers.heard(now)
         return [each for each in heard if self._peers.is_heard(each.member.node, now)]
+
+
+def _named(nodes: Iterable[str]) -> str:
+    return " and ".join(sorted(nodes))

@@ -12,7 +12,7 @@ from tvault.replication.entry import Position
 from tvault.replication.log import Log
 from tvault.replication.messages import Message
 from tvault.replication.promise import KnownLife, Promise, Standing
-from tvault.replication.ready import Answer, Notice, Outgoing, Timing
+from tvault.replication.ready import Answer, Detail, Notice, Outgoing, Timing
 from tvault.replication.view import Member, majority
 
 WRITES_REMEMBERED = 16
@@ -132,6 +132,6 @@ class Memory:
         for node in self.others:
             self.say(node, view, message)
 
-    def notice(self, event: str, **details: str | int | list[str]) -> None:
+    def notice(self, event: str, **details: Detail) -> None:
         """Tell people, through the event log."""
         self.notices.append(Notice(event, details))

@@ -11,7 +11,7 @@ from typing import Annotated
 import msgspec
 
 from tvault.replication.account import Account
-from tvault.replication.bounds import MOST_ENTRIES, Boot, Count, Life, Name, Number
+from tvault.replication.bounds import MOST_ENTRIES, Boot, Count, Life, Name, Number, Request
 from tvault.replication.entry import Entry, Position
 from tvault.replication.promise import Standing
 from tvault.replication.view import MOST_NODES, Member, View
@@ -231,11 +231,13 @@ class Index(_Message, frozen=True, array_like=True, tag="index"):
 
 class Proposal(_Message, frozen=True, array_like=True, tag="proposal"):
     """To the head: order this command.  Between nodes, not for the replica.  `ticket` is the sender's,
-    and means something to its present life alone: both come back in the outcome."""
+    and means something to its present life alone: both come back in the outcome.  `request` is the id of
+    the client's request, for people."""
 
     ticket: Number
     command: bytes
     life: Life
+    request: Request = ""
 
 
 class Outcome(_Message, frozen=True, array_like=True, tag="outcome"):

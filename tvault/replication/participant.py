@@ -22,6 +22,9 @@ from tvault.replication.ready import Answer
 from tvault.replication.state import State
 from tvault.replication.view import Member, View
 
+NO_CHAIN = "no chain was heard"
+"""Why a node asks for a view that has none to miss."""
+
 ALONE_HEARTBEATS = 3
 """For so many heartbeats the others must have been too few before a node leaves without handing over."""
 
@@ -44,6 +47,7 @@ class Participant:
         self._greeted_at = now - memory.timing.heartbeat_ms
         self._ordered_at = now
         self._head_boot = 0
+        self._suspected: tuple[int, str, str] | None = None
         self._is_draining = False
         self._is_let_go = False
         self._alone_since: int | None = None
@@ -188,19 +192,23 @@ class Participant:
 
     def _look_for_view(self, live: View | None, now: int, jitter: float) -> None:
         """Rest while there is a live chain, from outside copy what it has, and else ask for a view."""
+        why = self._suspicion(self.chain, now) if self.chain is not None else None
         if self.election.is_balloting:
             self.open(self.election.tick(now, jitter), now)
             self.give_up_reform()
-        elif self.chain is not None and self._is_broken(self.chain, now):
+        elif self.chain is not None and why is not None:
+            self._tell_suspicion(self.chain, *why)
             if self.chain.is_head:
-                self.reform(now)
+                self.reform(now, " ".join(why))
             else:
+                self.election.because(" ".join(why))
                 self.open(self.election.tick(now, jitter), now)
         elif self.chain is not None or live is not None:
             view = self.chain.view if self.chain is not None else live
             assert view is not None
             self.election.rest(now, jitter, [member.node for member in view.chain])
         else:
+            self.election.because(NO_CHAIN)
             self.open(self.election.tick(now, jitter), now)
         if self.chain is None and live is not None and not self.election.is_balloting:
             self.learner.tick(live, now)
@@ -220,8 +228,8 @@ class Participant:
         self.membership.watch_outsiders(chain, now)
         if leaves or self._is_draining or self.membership.should_hand_over(chain, now):
             self._hand_over(chain, now)
-        elif self.membership.should_reform(chain, now):
-            self.reform(now)
+        elif (why := self.membership.reason_to_reform(chain, now)) is not None:
+            self.reform(now, why)
 
     def _hand_over(self, chain: Chain, now: int) -> None:
         """Order nothing more; once all that was ordered is committed, another may ask for a view."""
@@ -236,12 +244,12 @@ class Participant:
         self.leave_view("handed over")
         self.election.give_way(now)
 
-    def reform(self, now: int) -> None:
+    def reform(self, now: int, why: str) -> None:
         """As the head, ask for a view at once.  What was ordered stays in the journal, and whoever waits
         for it goes on waiting: if this node heads the next view, too, it will be committed there."""
         self.is_reforming = True
-        self._leave_chain("forms the chain anew")
-        self.open(self.election.reform(now), now)
+        self._leave_chain(f"forms the chain anew: {why}")
+        self.open(self.election.reform(now, why), now)
 
     def give_up_reform(self) -> None:
         """The ballot came to nothing: nobody knows what becomes of that which waited for it."""
@@ -269,7 +277,15 @@ class Participant:
         self.reads = Confirmations(self.memory, view.number)
         chain = [member.node for member in view.chain]
         role = view.role(self.memory.me.node)
-        self.memory.notice("view", view=view.number, chain=chain, role=role)
+        self.memory.notice(
+            "view",
+            view=view.number,
+            chain=chain,
+            role=role,
+            why=view.why,
+            voted=list(view.voted),
+            before=list(self.election.order),
+        )
         self.election.rest(now, 0.0, chain)
         self.chain.start(now)
         for sender, (number, sync) in self._early.items():
@@ -313,13 +329,28 @@ class Participant:
         return self.live_view(now) is None
 
     def _is_broken(self, chain: Chain, now: int) -> bool:
-        """Whether the chain cannot be counted on: silence for too long, or a process known to be gone
-        that only a new view replaces: the head's, or for the head any member's."""
-        if chain.is_silent(now):
-            return True
-        if chain.is_head:
-            return any(self.peers.is_member_gone(member) for member in chain.view.chain[1:])
-        return self.peers.is_member_gone(chain.view.head) or self._has_restarted_head(chain)
+        """Whether the chain cannot be counted on."""
+        return self._suspicion(chain, now) is not None
+
+    def _suspicion(self, chain: Chain, now: int) -> tuple[str, str] | None:
+        """Who keeps the chain from being counted on, and why: silence for too long, or a process known
+        to be gone that only a new view replaces: the head's, or for the head any member's."""
+        silent = chain.silent(now)
+        if silent is not None:
+            return silent.node, f"was silent for {self.memory.timing.suspect_ms} ms, or a node behind it"
+        followers = chain.view.chain[1:] if chain.is_head else (chain.view.head,)
+        for member in followers:
+            if self.peers.is_member_gone(member):
+                return member.node, "is gone"
+        if not chain.is_head and self._has_restarted_head(chain):
+            return chain.view.head.node, "has restarted"
+        return None
+
+    def _tell_suspicion(self, chain: Chain, peer: str, why: str) -> None:
+        suspicion = chain.view.number, peer, why
+        if suspicion != self._suspected:
+            self._suspected = suspicion
+            self.memory.notice("suspect", peer=peer, why=f"{peer} {why}", view=chain.view.number)
 
     def _has_restarted_head(self, chain: Chain) -> bool:
         """Whether the head lives another life than the one that opened the view: it orders no more."""

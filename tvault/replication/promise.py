@@ -40,7 +40,8 @@ class Promise(msgspec.Struct, frozen=True, kw_only=True):
     falls.  `mark` is the journal's end that the node last acknowledged: it may lag the journal, never
     lead it, and is lowered and synced before any cut below it.  `keys` is the fingerprint of the token
     key that the journal was filled under.  `set_aside`: files were put aside in this folder, so the
-    node never takes part in a founding.
+    node never takes part in a founding.  `start` is the end of the journal that an operator has filled
+    the folder with, from a backup: a node that holds just this remembers nothing.
     """
 
     cluster: str
@@ -54,6 +55,7 @@ class Promise(msgspec.Struct, frozen=True, kw_only=True):
     set_aside: bool = False
     promised: int = 0
     mark: Position = ORIGIN
+    start: Position = ORIGIN
     lives: dict[str, KnownLife] = {}
 
 

@@ -34,6 +34,9 @@ class Outgoing(msgspec.Struct, frozen=True):
     message: Message
 
 
+Detail = str | int | float | list[str]
+
+
 class Answer(msgspec.Struct, frozen=True):
     """What a ticket was waiting for: the entry committed at `seq`, the confirmation given, the `seq` up
     to which an outsider must know the journal before it looks (`index`), or the word that none of
@@ -49,7 +52,7 @@ class Notice:
     """Something that people may want to know, for the event log."""
 
     event: str
-    details: dict[str, str | int | list[str]] = field(default_factory=dict)
+    details: dict[str, Detail] = field(default_factory=dict)
 
 
 class Ready(msgspec.Struct, frozen=True):

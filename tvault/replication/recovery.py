@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tvault.replication.entry import ORIGIN, Journal
+from tvault.replication.entry import ORIGIN, Journal, Positions
 from tvault.replication.promise import Promise, Standing, with_boot
 
 
@@ -43,7 +43,7 @@ def recover(
     """
     if found is not None:
         refuse_foreign(found, identity)
-    why = damaged or _doubt(found, journal)
+    why = damaged or doubt_of(found, journal)
     if found is not None and why is None:
         return Recovered(with_boot(found, incarnation))
     if why is None and found is None:
@@ -64,9 +64,9 @@ def refuse_foreign(found: Promise, identity: Identity) -> None:
         raise ForeignFolder("it was filled under another token key than [keys] token names")
 
 
-def _doubt(found: Promise | None, journal: Journal) -> str | None:
-    """SQLite drops a damaged tail in silence; a journal below its mark has lost
-    what was acknowledged."""
+def doubt_of(found: Promise | None, journal: Positions) -> str | None:
+    """Why the journal beside a promise cannot be what the node had, or None.  SQLite drops a damaged
+    tail in silence; a journal below its mark has lost what was acknowledged."""
     last = journal.last()
     if found is None:
         return "a journal without a promise file" if last != ORIGIN else None

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from tvault.replication.bounds import Count, Name
+from tvault.replication.bounds import Count, Name, Why
 
 MOST_NODES = 9
 """Nodes of an ensemble, at most."""
@@ -33,11 +33,14 @@ class Member(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
 
 
 class View(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """A decided view: its number, its chain from head to tail, and the `seq` of its barrier."""
+    """A decided view: its number, its chain from head to tail, and the `seq` of its barrier; and for
+    people `why` it was asked for, and which nodes have `voted` for it."""
 
     number: Count
     chain: Annotated[tuple[Member, ...], msgspec.Meta(min_length=1, max_length=MOST_NODES)]
     barrier: Count
+    why: Why = ""
+    voted: Annotated[tuple[Name, ...], msgspec.Meta(max_length=MOST_NODES)] = ()
 
     @property
     def head(self) -> Member:

@@ -28,6 +28,11 @@ class Backlog:
         """Whether who comes now must wait."""
         return self._work.qsize() >= self._most or self._bytes >= self._most_bytes
 
+    @property
+    def load(self) -> tuple[int, int]:
+        """How many pieces wait, and the bytes in them."""
+        return self._work.qsize(), self._bytes
+
     def put(self, work: Work, seconds: float, size: int = 0) -> bool:
         """Add a piece of work that holds `size` bytes; wait for room at most so long.  False when there
         was none."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from tvault.server.trace import current
 from tvault.server.web import Call
 
 
@@ -32,4 +33,14 @@ class Calls:
 
     def _note(self, event: str, call: Call, started: float, **counts: float) -> None:
         spent = round((self._clock() - started) * 1000, 3)
-        self._record(event, owner=call.owner, request_id=call.request_id, duration_ms=spent, **counts)
+        trace = current()
+        trace.is_noted = True
+        self._record(
+            event,
+            owner=call.owner,
+            request_id=call.request_id,
+            duration_ms=spent,
+            view=trace.view,
+            seq=trace.seq,
+            **counts,
+        )

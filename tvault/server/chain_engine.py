@@ -24,6 +24,7 @@ from tvault.ordering import Declined, Verdict
 from tvault.replication.account import Condition
 from tvault.replication.state import State
 from tvault.server.health import health_of
+from tvault.server.trace import current
 from tvault.store.failures import JournalDamaged, StoreBroken, StoreClosed
 from tvault.store.ports import Store
 
@@ -68,8 +69,8 @@ class Desk(Protocol):
     def is_cut_off(self) -> bool:
         """Whether there has been no chain for so long that to wait for one is idle."""
 
-    def submit(self, command: Command, deadline: float) -> Verdict | None:
-        """The verdict on a command, None when the deadline passed first."""
+    def submit(self, command: Command, deadline: float, request: str) -> Verdict | None:
+        """The verdict on a command of the request with this id, None when the deadline passed first."""
 
     def confirm(self, looked_in: int, deadline: float) -> bool:
         """Whether a round that began after the call confirmed this view."""
@@ -162,6 +163,7 @@ class ChainEngine:
             if found.seq > committed:
                 self._wait_a_little(found.seq, began, deadline)
                 continue
+            self._trace(found.seq)
             if is_final is not None and is_final(found):
                 return found
             again = self.confirm(vantage, deadline)
@@ -175,6 +177,7 @@ class ChainEngine:
             committed = self._node.committed
             places = self._read(lambda: self._store.find(owner, epoch, digests))
             if places.seq <= committed:
+                self._trace(places.seq)
                 return places
             self._wait_a_little(places.seq, began, deadline)
 
@@ -247,16 +250,21 @@ class ChainEngine:
         no harm to order it twice."""
         is_unsure = False
         while True:
-            verdict = self._node.submit(command, deadline)
+            verdict = self._node.submit(command, deadline, current().request_id)
             if verdict is None:
                 raise unknown_outcome()
             if not isinstance(verdict, Declined):
+                if isinstance(verdict, Written):
+                    self._trace(verdict.seq)
                 return verdict, is_unsure
             is_unsure |= not verdict.nothing_ordered
             may_repeat = is_repeatable or verdict.nothing_ordered
             is_passing = verdict.code == "unavailable" and verdict.is_passing
             if not (may_repeat and is_passing and self._node.wait_for_chain(deadline)):
                 raise unknown_outcome() if is_unsure else VaultError(verdict.code, verdict.detail)
+
+    def _trace(self, seq: int) -> None:
+        current().saw(seq, self._node.state.view)
 
     def _wait_a_little(self, seq: int, began: float, deadline: float) -> bool:
         """Whether the entry has come to be known as committed.  Raises `VaultError` `unavailable` when

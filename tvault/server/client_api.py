@@ -15,10 +15,11 @@ from tvault.server.auth import owner_of_header
 from tvault.server.calls import EventSink
 from tvault.server.env_calls import EnvCalls
 from tvault.server.epoch_calls import EpochCalls
+from tvault.server.refusals import Refusals
 from tvault.server.secret_calls import NAME, SecretCalls
 from tvault.server.secret_vault import SecretVault
 from tvault.server.token_calls import TokenCalls
-from tvault.server.web import Answer, Call, Route, Web, json_answer, retry_after
+from tvault.server.web import Answer, Call, Route, Served, Web, json_answer, retry_after
 from tvault.wire import (
     DETOKENIZE,
     ENV_ENCRYPT,
@@ -44,7 +45,7 @@ class ClientApi:
 
     `status` gives the document of `GET /status`; `nonce` 12 bytes that it never gives again; `random` so
     many bytes that nobody can tell; `clock` seconds of `time.monotonic()`; `request_seconds` is how long
-    a request may take inside the engine.
+    a request may take inside the engine; `watch` is told of every request once it is answered.
     """
 
     def __init__(  # noqa: PLR0913  everything that a node wires together
@@ -62,6 +63,7 @@ class ClientApi:
         clock: Callable[[], float],
         record: EventSink,
         request_seconds: float = REQUEST_SECONDS,
+        watch: Callable[[Served], None] = lambda _: None,
     ) -> None:
         self._engine = engine
         self._status = status
@@ -79,7 +81,13 @@ class ClientApi:
         vault = SecretVault(engine, keys, masters, random, limits.body_bytes)
         self._secrets = SecretCalls(vault, limits, clock, record, request_seconds)
         self._env = EnvCalls(vault, limits, clock, record, request_seconds)
-        self.app = Web(self.routes(), partial(owner_of_header, owners), limits)
+        self.refusals = Refusals(record, clock)
+
+        def watch_all(served: Served) -> None:
+            self.refusals.watch(served)
+            watch(served)
+
+        self.app = Web(self.routes(), partial(owner_of_header, owners), limits, watch_all)
 
     def routes(self) -> list[Route]:
         """Every call there is."""

@@ -27,8 +27,8 @@ class Disk:
         self._written_at = time.monotonic()
         self._probed_at: float | None = None
 
-    def keep(self, ready: Ready) -> int:
-        """Steps 2 to 4 of `Ready`; how many milliseconds the journal took.
+    def keep(self, ready: Ready) -> float:
+        """Steps 2 to 4 of `Ready`; how many seconds the journal took.
 
         Raises `StoreFull` when the third one found no room: the fourth was not done.
         """
@@ -47,7 +47,7 @@ class Disk:
         if ready.mark is not None:
             self._write_promise(ready.mark, sync=ready.sync_mark)
         self._store.settle(ready.committed)
-        return int(took_s * 1000)
+        return took_s
 
     def _write_promise(self, promise: Promise, *, sync: bool) -> None:
         """The file has all its room from the start.  Should the file system want more all the same, the

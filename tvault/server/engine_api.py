@@ -37,6 +37,7 @@ from tvault.server.engine_wire import (
 from tvault.server.framing import STREAM
 from tvault.server.peer_api import STRANGERS, Handler
 from tvault.server.streams import Reader
+from tvault.server.trace import traced
 from tvault.server.turns import Turns
 from tvault.server.web import Answer, Environ, json_answer, read_body
 from tvault.wire import PEER_ENGINE, PEER_GATEWAY
@@ -87,7 +88,9 @@ class EngineApi:
         """The answer to a request that bears the cluster's credential.  Raises `VaultError`."""
         self._check_terms(environ)
         with self._turns.one():  # while the body comes, too, so that what is in hand has a bound
-            reply = self._reply(decode_ask(_body_of(environ)))
+            ask = decode_ask(_body_of(environ))
+            with traced(ask.request):
+                reply = self._reply(ask)
         return Answer(encode_reply(reply), headers=(("Content-Type", MSGPACK_TYPE),))
 
     def _check_terms(self, environ: Environ) -> None:

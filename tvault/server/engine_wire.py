@@ -18,6 +18,7 @@ from tvault.model.commands import DIGEST_BYTES, Block, Mint, Rotate, WriteSecret
 from tvault.model.records import Places
 from tvault.model.secret_looks import FoundHistory, FoundNames, FoundSecrets, Wanted
 from tvault.model.tokens import MAX_EPOCH
+from tvault.replication.bounds import Request
 from tvault.server.hello import Fingerprints, KeyId, other_master_key
 
 FORMAT = 2
@@ -110,10 +111,12 @@ Question = Mint | Rotate | AskLookUp | AskFind | AskEpoch | AskWaitFor | SecretQ
 
 
 class Ask(msgspec.Struct, frozen=True, array_like=True):
-    """A question, and for how long the gateway waits for the answer."""
+    """A question, for how long the gateway waits for the answer, and the id of the request for which it
+    asks."""
 
     patience_ms: int
     question: Question
+    request: Request = ""
 
 
 class PackedPlaces(msgspec.Struct, frozen=True, array_like=True):

@@ -34,7 +34,10 @@ class EpochCalls(Calls):
 
     def tell(self, call: Call) -> Answer:
         """The owner's active epoch."""
-        return json_answer({"epoch": self._engine.read_epoch(call.owner, self._deadline())})
+        started = self._clock()
+        epoch = self._engine.read_epoch(call.owner, self._deadline())
+        self._note("epoch", call, started, epoch=epoch)
+        return json_answer({"epoch": epoch})
 
     def rotate(self, call: Call) -> Answer:
         """The owner's active epoch is the one that the body names."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,11 +27,17 @@ PROMISE_FILE = "promise"
 LOCK_FILE = "lock"
 ASIDE = "set-aside-"
 STAMP = "%Y%m%dT%H%M%S.%fZ"
+UNFINISHED = "restoring"
+"""A folder that is there while a backup is brought back: see `server.restoring`."""
+
 DOUBTFUL = "doubtful"
 """A file that says why the node that used the folder last could not trust what is in it."""
 
 _REASON_BYTES = 1000
 
+_PATIENCE_S = 0.5
+_LOOK_S = 0.01
+"""Whoever asks whether a folder is in use has its lock for an instant: no reason to refuse a node."""
 
 REASON = "why"
 """A file beside what was set aside: why it was."""
@@ -66,14 +73,14 @@ class DataFolder:
             self._lock = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise self._unusable(f"cannot be written: {error.strerror}") from None
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not _is_locked(self._lock):
             os.close(self._lock)
-            raise self._unusable("is in use by another process") from None
+            raise self._unusable("is in use by another process")
 
     def open(self, identity: Identity, cache_mib: int) -> Opened:
         """Read what is there; set it aside and begin blank if it is damaged."""
+        if (self._path / UNFINISHED).exists():
+            raise self._unusable("is half restored: 'tvault restore' was interrupted; repeat it")
         promise_file = PromiseFile(self._path / PROMISE_FILE)
         doubt = self._read_doubt()
         found, damaged = self._read_promise(promise_file, identity)
@@ -203,3 +210,15 @@ class DataFolder:
 
     def _unusable(self, why: str) -> VaultError:
         return VaultError("configuration", f"The data folder {self._path} {why}.")
+
+
+def _is_locked(lock: int) -> bool:
+    """Whether the lock is this process's now."""
+    end = time.monotonic() + _PATIENCE_S
+    while True:
+        with suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        if time.monotonic() > end:
+            return False
+        time.sleep(_LOOK_S)

@@ -18,18 +18,21 @@ import msgspec
 from tvault.config import Address, Config, exposure, read_keys
 from tvault.errors import VaultError
 from tvault.model.blocks import NONCE_BYTES
-from tvault.model.keys import KeyRing, derive
+from tvault.model.keys import KeyRing, peer_credential, scraper_credential
 from tvault.model.owners import OwnerTable
 from tvault.model.secrets import MasterKeys
 from tvault.server.client_api import ClientApi
-from tvault.server.framing import Server
 from tvault.server.lifetime import Lifetime, Word
 from tvault.server.lines import Broken, Lines, NotSent
 from tvault.server.links import Peer
+from tvault.server.logs import EventLine
 from tvault.server.master_keys import warn_of_missing
+from tvault.server.metrics import Metrics
+from tvault.server.metrics_api import MetricsApi
 from tvault.server.remote_engine import RemoteEngine
 from tvault.server.wiring import (
     begin_process,
+    expiry_of,
     limits_of,
     open_client_port,
     shown_by,
@@ -65,15 +68,19 @@ class Gateway:
         keys = read_keys(config, os.environ)
         ring = KeyRing(keys.token)
         masters = MasterKeys(config.keys.master, keys.masters, os.urandom)
-        warn_of_missing(keys.missing, _record)
+        self._metrics = Metrics(expires=expiry_of(config))
+        warn_of_missing(keys.missing, self._record)
         self._tell = tell
         self._lines = Lines(
             [Peer(node.id, node.peer.url) for node in config.nodes],
             terms_of(config, ring, masters),
-            derive(keys.cluster, "peer").hex(),
+            peer_credential(keys.cluster),
             trusted_by(config),
         )
-        self._server = self._opened(config, address, ring, masters)
+        app = MetricsApi(self._metrics).beside(
+            self._api(config, ring, masters).app, scraper_credential(keys.cluster)
+        )
+        self._server = open_client_port(app, config, address, shown_by(config))
         self._address = address
 
     def start(self) -> None:
@@ -94,8 +101,8 @@ class Gateway:
         self._server.stop()
         self._lines.close()
 
-    def _opened(self, config: Config, address: Address, ring: KeyRing, masters: MasterKeys) -> Server:
-        api = ClientApi(
+    def _api(self, config: Config, ring: KeyRing, masters: MasterKeys) -> ClientApi:
+        return ClientApi(
             engine=RemoteEngine(self._lines),
             keys=ring,
             masters=masters,
@@ -106,10 +113,15 @@ class Gateway:
             nonce=partial(os.urandom, NONCE_BYTES),
             random=os.urandom,
             clock=time.monotonic,
-            record=_record,
+            record=self._record,
             request_seconds=config.timing.request_timeout_ms / 1000,
+            watch=self._metrics.served,
         )
-        return open_client_port(api.app, config, address, shown_by(config))
+
+    def _record(self, event: str, **details: str | float) -> None:
+        """Events of a gateway go to its log."""
+        _log.info(EventLine(event=event, **details))
+        self._metrics.note(event, details)
 
     def _status(self) -> dict[str, Any]:
         """A gateway is outside the chain; the rest is what the first node that answers says of it.
@@ -126,17 +138,12 @@ class Gateway:
         raise VaultError("unavailable", "No node can be reached now; try again.")
 
 
-def _record(event: str, **details: str | float) -> None:
-    """Events of a gateway go to its log."""
-    _log.info("%s", msgspec.json.encode({"event": event, **details}).decode())
-
-
 def run_gateway(config: Config, address: Address) -> int:
     """Run a gateway at `address` until SIGTERM or SIGINT ends it (0).
 
     Must be called by the main thread.  Raises `VaultError` when it cannot start.
     """
-    begin_process()
+    begin_process(config.log, NAME)
     lifetime = Lifetime(partial(Gateway, config, address))
     lifetime.heed_signals()
     lifetime.run()

@@ -120,11 +120,13 @@ def decode_hello(text: str | None) -> Hello:
     raise VaultError("malformed", refusal)
 
 
-def check_credential(header: str | None, credential: str) -> None:
-    """Raise `VaultError` `unauthorized` unless the header bears the cluster's credential."""
+def check_credential(header: str | None, *credentials: str) -> None:
+    """Raise `VaultError` `unauthorized` unless the header bears one of the credentials; each is compared
+    in full, whichever one matches."""
     kind, _, presented = (header or "").partition(" ")
-    equal = hmac.compare_digest(_digest(presented.strip()), _digest(credential))
-    if kind.lower() != "bearer" or not equal:
+    digest = _digest(presented.strip())
+    equal = [hmac.compare_digest(digest, _digest(credential)) for credential in credentials]
+    if kind.lower() != "bearer" or not any(equal):
         raise VaultError("unauthorized", "This port needs the cluster's credential.")
 
 

@@ -78,6 +78,11 @@ class Intake:
         self._coming: set[_Coming] = set()
         self._lock = threading.Lock()
 
+    @property
+    def waiting(self) -> int:
+        """Requests whose body is not taken in yet."""
+        return self._turns.load[1]
+
     @contextmanager
     def body(
         self,

@@ -33,6 +33,7 @@ from tvault.server.engine_wire import (
     misfit,
 )
 from tvault.server.links import Peer
+from tvault.server.trace import current
 from tvault.trust import distrust
 from tvault.wire import PEER_ENGINE, PEER_GATEWAY, error_from_problem
 
@@ -118,7 +119,7 @@ class Lines:
         if left <= 0:
             raise NotSent
         patience = left if is_last else min(left, ANSWER_SECONDS)
-        body = encode_ask(Ask(int(patience * 1000), question))
+        body = encode_ask(Ask(int(patience * 1000), question, current().request_id))
         status, answer = self._exchange(node, "POST", PEER_ENGINE, body, patience + MARGIN_SECONDS)
         self._note_answer(node, status, answer)
         if status != 200:

@@ -27,11 +27,11 @@ from tvault.replication.ready import Answer, Outgoing, Ready, Timing
 from tvault.replication.replica import Replica
 from tvault.replication.state import State
 from tvault.server.backlog import Backlog
+from tvault.server.chronicle import Chronicle
 from tvault.server.damage import Damage
 from tvault.server.disk import Disk
 from tvault.server.folder import Opened
 from tvault.server.framing import describe_failure
-from tvault.server.health import complaint_of
 from tvault.server.outlook import Outlook
 from tvault.store.failures import JournalDamaged, StoreBroken, StoreFailure, StoreFull
 from tvault.store.ports import StoreViolation
@@ -104,7 +104,7 @@ class Node:
         self._tell = tell
         self._dice = SystemRandom()
         self._links: Links | None = None
-        self._inbox = Backlog(INBOX_ITEMS, INBOX_BYTES)
+        self.inbox = Backlog(INBOX_ITEMS, INBOX_BYTES)
         self._tickets = count(1)
         self._slots: dict[int, Slot] = {}
         self._waiters: list[tuple[int, int, Slot]] = []
@@ -112,7 +112,7 @@ class Node:
         hint = store.committed_hint()
         self._replica = Replica(promise, store, hint, timing, _now_ms(), self._dice.random())
         self._ordering = Ordering(
-            promise.node, self._replica, judge, self._ticket, self._send, self._resolve
+            promise.node, self._replica, judge, self._ticket, self._send, self._resolve, events.record
         )
         patience_s = PATIENCE_TIMES * timing.suspect_ms / 1000
         self._outlook = Outlook(self._replica.state(), patience_s)
@@ -121,7 +121,7 @@ class Node:
         self._thread = threading.Thread(target=self._run, name="node", daemon=True)
         self.failure: str | None = None
         self.is_doubtful = False
-        self.complaint: str | None = None
+        self.chronicle = Chronicle(events)
         self.damage = Damage(events)
 
     @property
@@ -197,10 +197,12 @@ class Node:
         answer = self._wait(ticket, slot, lambda: self._replica.ask_index(ticket), deadline)
         return answer.seq if isinstance(answer, Answer) and answer.result == "index" else None
 
-    def submit(self, command: Command, deadline: float) -> Verdict | None:
-        """Have the command ordered; its verdict, or None when the deadline passed first."""
+    def submit(self, command: Command, deadline: float, request: str = "") -> Verdict | None:
+        """Have the command ordered, for the request with this id; its verdict, or None when the deadline
+        passed first."""
         ticket, slot = self._new_slot()
-        verdict = self._wait(ticket, slot, lambda: self._ordering.submit(ticket, command), deadline)
+        ordering = self._ordering
+        verdict = self._wait(ticket, slot, lambda: ordering.submit(ticket, command, request), deadline)
         if verdict is None:
             self._post(lambda: self._ordering.forget(ticket))
         return None if isinstance(verdict, Answer) else verdict
@@ -224,7 +226,7 @@ class Node:
 
     def _post(self, work: Callable[[], None], size: int = 0) -> None:
         """Wait for room in the inbox, but not of a node that has ended."""
-        while not (self._outlook.has_ended or self._inbox.put(work, POST_SECONDS, size)):
+        while not (self._outlook.has_ended or self.inbox.put(work, POST_SECONDS, size)):
             pass
 
     def _new_slot(self) -> tuple[int, Slot]:
@@ -236,7 +238,7 @@ class Node:
         self, ticket: int, slot: Slot, work: Callable[[], None], deadline: float
     ) -> Verdict | Answer | None:
         try:
-            if not self._inbox.put(work, max(0.0, deadline - time.monotonic())):
+            if not self.inbox.put(work, max(0.0, deadline - time.monotonic())):
                 return None
             if self._outlook.has_ended:
                 return _STOPPING
@@ -297,7 +299,7 @@ class Node:
 
     def _take_work(self, seconds: float) -> None:
         for _ in range(BATCH_ITEMS):
-            work = self._inbox.take(seconds)
+            work = self.inbox.take(seconds)
             if work is None:
                 return
             work()
@@ -332,24 +334,22 @@ class Node:
         """In the order that `Ready` states."""
         self._send_all(ready.early)
         try:
-            took_ms = self._disk.keep(ready)
+            took_s = self._disk.keep(ready)
         except StoreFull:
             self._replica.disk_full(ready)
             return
         self._send_all(ready.late)
-        self._replica.advance(ready, took_ms)
+        view = self._replica.view_number()
+        self._replica.advance(ready, int(took_s * 1000))
         for answer in ready.answers:
             self._answer(answer)
-        for notice in ready.notices:
-            self._events.record(notice.event, **notice.details)
-            if notice.event == "no-majority":
-                self.complaint = complaint_of(notice)
+        self.chronicle.tell(ready, view, took_s)
 
     def _publish(self) -> None:
         state = self._replica.state()
         self._outlook.publish(state)
         if state.can_write:
-            self.complaint = None
+            self.chronicle.complaint = None
         while self._waiters and self._waiters[0][0] <= state.committed:
             _, _, slot = heapq.heappop(self._waiters)
             slot.put(Answer(0, "committed"))

@@ -48,7 +48,8 @@ class PeerApi:
 
     `deliver` takes each envelope that arrives; `lost` is told the node whose stream has ended or
     begins anew, `refused` why a peer was turned away, `differs` the node whose owners are others.
-    `more` are further paths, each with its method and who answers.
+    `more` are further paths, each with its method and who answers; `weaker` has, by path, a credential
+    that opens this path and no other.
     """
 
     def __init__(  # noqa: PLR0913  everything that a node wires together
@@ -62,9 +63,11 @@ class PeerApi:
         refused: Callable[[str], None],
         differs: Callable[[str], None],
         more: Mapping[str, tuple[str, Handler]] | None = None,
+        weaker: Mapping[str, str] | None = None,
     ) -> None:
         self._hello = hello
         self._credential = credential
+        self._weaker = dict(weaker or {})
         self._deliver = deliver
         self._lost = lost
         self._status = status
@@ -74,6 +77,7 @@ class PeerApi:
         self._refusals: dict[str, str | None] = {}
         self._strangers: set[tuple[str, str]] = set()
         self._senseless: dict[str, int] = {}
+        self._refused_requests = 0
         self._stopping = False
         self._lock = threading.Lock()
         self._streams: dict[str, list[_Stream]] = {}
@@ -97,6 +101,12 @@ class PeerApi:
             headers.append(("Connection", "close"))
         start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", headers)
         return [answer.body]
+
+    @property
+    def account(self) -> tuple[int, int]:
+        """Streams that come in, and requests that were refused for their credential.  Any thread."""
+        with self._lock:
+            return sum(map(len, self._streams.values())), self._refused_requests
 
     def stop(self) -> None:
         """End the streams that come in, also of peers that stand still."""
@@ -170,11 +180,14 @@ class PeerApi:
     # Who may talk, and what people are told of those who may not.
 
     def _check_secret(self, environ: Environ) -> None:
-        """Raise `VaultError` `unauthorized` without the cluster's credential.  Whoever it is has a name
-        only by its own word."""
+        """Raise `VaultError` `unauthorized` without the cluster's credential, or the weaker one of the
+        path.  Whoever it is has a name only by its own word."""
+        weaker = self._weaker.get(environ["PATH_INFO"], self._credential)
         try:
-            check_credential(environ.get("HTTP_AUTHORIZATION"), self._credential)
+            check_credential(environ.get("HTTP_AUTHORIZATION"), self._credential, weaker)
         except VaultError:
+            with self._lock:
+                self._refused_requests += 1
             self._tell_stranger(environ)
             raise
 

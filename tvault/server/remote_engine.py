@@ -38,6 +38,7 @@ from tvault.server.engine_wire import (
     unpacked,
 )
 from tvault.server.lines import Broken, Lines, NotSent
+from tvault.server.trace import current
 
 HEALTH_SECONDS = 0.5
 """How long a node may take to tell its health, before the next one is asked."""
@@ -62,6 +63,8 @@ class RemoteEngine:
 
     def mint(self, command: Mint, deadline: float) -> Written | StaleEpoch | TokensExist:
         reply, is_unsure = self._ask(command, deadline, is_write=True)
+        if isinstance(reply, Written):
+            current().saw(reply.seq)
         if isinstance(reply, StaleEpoch):
             self._hints[command.owner] = reply.newest
         if isinstance(reply, Written | StaleEpoch | TokensExist):
@@ -71,6 +74,7 @@ class RemoteEngine:
     def rotate(self, command: Rotate, deadline: float) -> Written | EpochRefused:
         reply, _ = self._ask(command, deadline, is_write=True, is_repeatable=False)
         if isinstance(reply, Written | EpochRefused):
+            current().saw(reply.seq)
             self._hints[command.owner] = command.to if isinstance(reply, Written) else reply.newest
             return reply
         raise _out_of_place(reply)
@@ -85,6 +89,7 @@ class RemoteEngine:
         # Sent twice it is carried out once: the second time its request is known.
         reply, _ = self._ask(command, deadline, is_write=True)
         if isinstance(reply, Written | Overtaken):
+            current().saw(reply.seq)
             return reply
         raise _out_of_place(reply)
 

@@ -65,6 +65,7 @@ class SecretCalls(VaultCalls):
         """All versions of the secret, without their values."""
         members_of_query(call)
         name = call.parameters[NAME]
+        started = self._clock()
         versions = [
             {
                 "version": mark.version,
@@ -74,12 +75,16 @@ class SecretCalls(VaultCalls):
             }
             for mark in self._vault.history(call.owner, name, self._deadline()).versions
         ]
+        self._note("secret-history", call, started, versions=len(versions))
         return json_answer({"name": name, "versions": versions})
 
     def names(self, call: Call) -> Answer:
         """The names of the secrets that have a value."""
         members_of_query(call)
-        return json_answer({"names": self._vault.names(call.owner, self._deadline())})
+        started = self._clock()
+        names = self._vault.names(call.owner, self._deadline())
+        self._note("secret-names", call, started, names=len(names))
+        return json_answer({"names": names})
 
     def delete(self, call: Call) -> Answer:
         """The secret has no value from now on."""

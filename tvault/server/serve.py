@@ -9,13 +9,12 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any
 
 from tvault.config import Config, read_keys
-from tvault.events import EventLog
+from tvault.events import EVENTS, EventLog, Room
 from tvault.model.blocks import NONCE_BYTES
 from tvault.model.commands import SecretVersion
-from tvault.model.keys import KeyRing, derive
+from tvault.model.keys import KeyRing, peer_credential, scraper_credential
 from tvault.model.owners import OwnerTable
 from tvault.model.rules import Judge
 from tvault.model.rules import Limits as MintLimits
@@ -27,17 +26,26 @@ from tvault.server.client_api import ClientApi
 from tvault.server.engine_api import EngineApi
 from tvault.server.folder import DataFolder, Opened
 from tvault.server.framing import Server, make_server
-from tvault.server.health import health_of, trouble_of
+from tvault.server.gauges import Gauges, Sources
 from tvault.server.hello import Hello, digest_of_names
 from tvault.server.lifetime import Lifetime
 from tvault.server.links import Link, Peer, PeerLinks
 from tvault.server.master_keys import tried, warn_of_missing
+from tvault.server.metrics import NodeMetrics
+from tvault.server.metrics_api import MetricsApi
 from tvault.server.node import Node, Told
-from tvault.server.peer_api import STREAMS_A_PEER, PeerApi
+from tvault.server.operator_events import EventsApi
+from tvault.server.operator_journal import JournalApi
+from tvault.server.operator_state import StateApi
+from tvault.server.operator_verify import VerifyApi
+from tvault.server.peer_api import STREAMS_A_PEER, Handler, PeerApi
+from tvault.server.status import Status
 from tvault.server.turns import Turns
+from tvault.server.web import Web
 from tvault.server.wiring import (
     SPARE_THREADS,
     begin_process,
+    expiry_of,
     limits_of,
     open_client_port,
     shown_by,
@@ -47,6 +55,7 @@ from tvault.server.wiring import (
 )
 from tvault.store.checking import JournalCheck
 from tvault.store.failures import JournalDamaged
+from tvault.wire import METRICS
 
 WAITING_QUESTIONS = 16
 """Questions of gateways that wait for their turn on a node, at most."""
@@ -68,8 +77,10 @@ class RunningNode:
         self._ring = KeyRing(keys.token)
         self._masters = MasterKeys(config.keys.master, keys.masters, os.urandom)
         self._missing = keys.missing
-        self._credential = derive(keys.cluster, "peer").hex()
+        self._credential = peer_credential(keys.cluster)
+        self._scraper = scraper_credential(keys.cluster)
         self._shown, self._trusted = shown_by(config), trusted_by(config)
+        self._metrics = NodeMetrics(EVENTS, expiry_of(config))
         self._folder = DataFolder(self._me.data)
         self._why: str | None = None
         self._undo: list[Callable[[], None]] = [self._folder.close]
@@ -124,7 +135,8 @@ class RunningNode:
 
     def _open(self) -> None:
         config, me = self._config, self._me
-        self._events = EventLog(me.data, me.id)
+        room = Room(config.log.events_bytes, config.log.events_files)
+        self._events = EventLog(me.data, me.id, room, tap=self._metrics.note)
         self._undo.append(self._end_events)
         ensemble = tuple(node.id for node in config.nodes)
         identity = Identity(config.cluster_id, ensemble, me.id, self._ring.fingerprint())
@@ -144,10 +156,22 @@ class RunningNode:
         self._store = opened.store
         self._node = Node(opened, timing, judge, self._events, self._tell)
         self._engine = ChainEngine(self._node, self._store)
-        self._open_peer_port(opened)
-        self._open_client_port(OwnerTable(owners))
+        hello = self._hello(opened)
+        self._status = Status(
+            node=self._node,
+            store=self._store,
+            hello=hello,
+            folder=me.data,
+            set_aside=opened.last_set_aside,
+            missing=tuple(self._missing),
+            lost=lambda: self._events.lost,
+            clock=_wall_clock,
+        )
+        peers = self._open_peer_port(hello)
+        web = self._open_client_port(OwnerTable(owners))
+        self._metrics.add(Gauges(self._sources(peers, web)))
 
-    def _open_client_port(self, owners: OwnerTable) -> None:
+    def _open_client_port(self, owners: OwnerTable) -> Web:
         config = self._config
         api = ClientApi(
             engine=self._engine,
@@ -156,19 +180,21 @@ class RunningNode:
             fields=config.fields,
             owners=owners,
             limits=limits_of(config),
-            status=self._status,
+            status=self._status.for_clients,
             nonce=partial(os.urandom, NONCE_BYTES),
             random=os.urandom,
             clock=time.monotonic,
             record=self._events.record,
             request_seconds=config.timing.request_timeout_ms / 1000,
+            watch=self._metrics.served,
         )
         self._api_server = open_client_port(api.app, config, self._me.api, self._shown)
-        self._undo.append(self._api_server.stop)
+        self._undo += (api.refusals.flush, self._api_server.stop)
+        return api.app
 
-    def _open_peer_port(self, opened: Opened) -> None:
+    def _hello(self, opened: Opened) -> Hello:
         config = self._config
-        hello = Hello(
+        return Hello(
             cluster=config.cluster_id,
             ensemble=opened.promise.ensemble,
             fields=digest_of_names(str(path) for path in config.fields.paths),
@@ -181,22 +207,29 @@ class RunningNode:
             boot=opened.promise.boot,
             life=opened.promise.life,
         )
+
+    def _open_peer_port(self, hello: Hello) -> PeerApi:
+        config = self._config
         api = PeerApi(
             hello,
             self._credential,
             deliver=self._node.deliver,
             lost=self._note_lost_stream,
-            status=self._peer_status,
+            status=self._status.for_operators,
             refused=self._note_refusal,
             differs=self._note_other_owners,
             more=EngineApi(
                 self._engine,
                 terms_of(config, self._ring, self._masters),
                 Turns(config.limits.requests_at_once, WAITING_QUESTIONS),
-                status=self._peer_status,
+                status=self._status.for_operators,
                 request_seconds=config.timing.request_timeout_ms / 1000,
                 refused=self._note_refusal,
-            ).routes(),
+            ).routes()
+            | MetricsApi(self._metrics).routes()
+            | EventsApi(self._me.data).routes()
+            | self._inspections(),
+            weaker={METRICS: self._scraper},
         )
         others = [node for node in config.nodes if node.id != self._me.id]
         address = self._me.peer
@@ -219,45 +252,42 @@ class RunningNode:
                 for node in others
             }
         )
+        return api
+
+    def _inspections(self) -> dict[str, tuple[str, Handler]]:
+        """What operators may have counted, checked and copied."""
+        node, owners = self._node, [owner.id for owner in self._config.owners]
+        state = StateApi(
+            self._store,
+            owners,
+            self._me.data,
+            committed=lambda: node.committed,
+            doubt=node.note_damage,
+        )
+        verify = VerifyApi(
+            self._store,
+            committed=lambda: node.committed,
+            doubt=node.note_damage,
+            record=self._events.record,
+        )
+        self._undo.append(verify.stop)
+        journal = JournalApi(self._store, committed=lambda: node.committed, doubt=node.note_damage)
+        return state.routes() | verify.routes() | journal.routes()
+
+    def _sources(self, peers: PeerApi, web: Web) -> Sources:
+        return Sources(
+            cluster=self._config.cluster_id,
+            ensemble=len(self._config.nodes),
+            folder=self._me.data,
+            node=self._node,
+            store=self._store,
+            crowd=lambda: web.crowd,
+            peers=lambda: peers.account,
+            lost=lambda: self._events.lost,
+        )
 
     def _serve(self, server: Server, name: str) -> None:
         threading.Thread(target=server.serve, name=name, daemon=True).start()
-
-    def _status(self) -> dict[str, Any]:
-        """The document of `GET /status`; the digest is over the committed prefix."""
-        state = self._node.state
-        committed = self._store.position(state.committed)
-        return {
-            "node": state.node,
-            "role": state.role,
-            "view": state.view,
-            "chain": list(state.chain),
-            "ensemble": [node.id for node in self._config.nodes],
-            "journal": {
-                "last": state.last,
-                "committed": state.committed,
-                "digest": committed.digest.hex() if committed is not None else "",
-            },
-        }
-
-    def _peer_status(self) -> dict[str, Any]:
-        """The same, and what only operators see."""
-        state = self._node.state
-        trouble = trouble_of(
-            state,
-            [node.id for node in self._config.nodes],
-            set_aside=self._set_aside,
-            complaint=self._node.complaint,
-            damage=self._node.damage.why,
-            silent_s=self._node.silent_s,
-        )
-        return self._status() | {
-            "health": health_of(state, can_write=self._node.can_write),
-            "trouble": trouble,
-            "incarnation": state.incarnation,
-            "standing": state.standing.name.lower(),
-            "promised": state.promised,
-        }
 
     def _note_lost_stream(self, node: str) -> None:
         """The stream from a node has ended: what it was to answer is lost, perhaps so is the node."""
@@ -270,7 +300,6 @@ class RunningNode:
 
     def _note_recovery(self, opened: Opened) -> None:
         promise, last = opened.promise, opened.store.last()
-        self._set_aside = opened.last_set_aside
         if opened.set_aside is not None:
             _log.warning("files of %s are set aside: %s", self._me.id, opened.set_aside)
             self._events.record("set-aside", why=opened.set_aside)
@@ -290,7 +319,8 @@ class RunningNode:
         with suppress(JournalDamaged):  # that is found again, and repaired, once the node runs
             samples = opened.store.sample_secrets()
         self._masters, wrong = tried(self._masters, samples)
-        warn_of_missing({**wrong, **self._missing}, self._events.record)
+        self._missing = {**wrong, **self._missing}
+        warn_of_missing(self._missing, self._events.record)
 
     def _note_refusal(self, why: str) -> None:
         _log.warning("%s", why)
@@ -311,7 +341,7 @@ def run_node(config: Config, node_id: str) -> int:
     Must be called by the main thread.  Raises `VaultError` when it cannot start: an unknown node, a
     folder or a port that cannot be used, a key that is missing.
     """
-    begin_process()
+    begin_process(config.log, node_id)
     me = config.node(node_id)
     warn_of_exposure(config, me.api, me.peer)
     lifetime = Lifetime(partial(RunningNode, config, node_id))

@@ -44,6 +44,11 @@ def accepting(certificate: Path, key: Path, now: Callable[[], datetime] = _now) 
     return context
 
 
+def expires_at(certificate: Path) -> datetime:
+    """When the certificate that a node shows expires.  Raises `VaultError` as `accepting` does."""
+    return _leaf(certificate).not_valid_after_utc
+
+
 def _leaf(file: Path) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificates(_content(CERTIFICATE, file))[0]

@@ -58,12 +58,17 @@ class Turns:
 
     def __init__(self, most: int, waiting: int = WAITING_REQUESTS, spare: int = 0) -> None:
         self._most = most - spare
-        self._free = most
+        self._free = self._total = most
         self._room = waiting
         self._count = 0
         self._held: dict[str, int] = {}
         self._waiting: dict[str, deque[_Waiter]] = {}
         self._lock = threading.Lock()
+
+    @property
+    def load(self) -> tuple[int, int]:
+        """How much is held, and how many wait."""
+        return self._total - self._free, self._count
 
     @contextmanager
     def one(

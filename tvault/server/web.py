@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
 import bottle  # type: ignore[import-untyped]
@@ -20,6 +21,7 @@ import bottle  # type: ignore[import-untyped]
 from tvault.errors import VaultError
 from tvault.server.framing import HANG_UP, STREAM, FramingError, describe_failure
 from tvault.server.intake import Intake, places_of
+from tvault.server.trace import traced
 from tvault.server.turns import Turns
 from tvault.wire import (
     IDEMPOTENCY_KEY,
@@ -42,6 +44,9 @@ _SPARED: Final = 8
 
 _BODY_READ: Final = "tvault.body_read"
 _ID: Final = "tvault.request_id"
+_ROUTE: Final = "tvault.route"
+_OWNER: Final = "tvault.owner"
+_CODE: Final = "tvault.code"
 _ODD: Final = re.compile(r"[^!-~]")
 """What no path has, nor a name in it: bottle would drop bytes that are not UTF-8."""
 
@@ -81,6 +86,30 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Served:
+    """A request that was answered: its `call` as the route has it ("GET /secrets/<name>"), empty when
+    there is none, and its `owner`, empty when it is not known; the `code` of a refusal.  `is_noted`: an
+    event tells of it already."""
+
+    call: str
+    owner: str
+    request_id: str
+    status: int
+    code: str | None
+    seconds: float
+    is_noted: bool
+
+
+class Crowd(NamedTuple):
+    """How many requests there are: those worked on, in places that they take; those that wait for one;
+    those whose body is not taken in yet."""
+
+    working: int
+    waiting: int
+    bodies: int
+
+
+@dataclass(frozen=True)
 class Route:
     """A call of the API.  In the path, `<name>` stands for a parameter without slashes.  `has_key`: only
     with an API key.  `is_counted`: takes one of the places of requests that are worked on at once, and
@@ -103,13 +132,19 @@ class Web:
     """A WSGI application of routes.
 
     `owner_of` gives the owner that an `Authorization` header stands for, or raises `VaultError`
-    `unauthorized`.  Any exception of a handler but `VaultError` becomes `internal`.
+    `unauthorized`.  Any exception of a handler but `VaultError` becomes `internal`.  `watch` is told of
+    every request once it is answered.
     """
 
     def __init__(
-        self, routes: Sequence[Route], owner_of: Callable[[str | None], str], limits: Limits
+        self,
+        routes: Sequence[Route],
+        owner_of: Callable[[str | None], str],
+        limits: Limits,
+        watch: Callable[[Served], None] = lambda _: None,
     ) -> None:
         self._owner_of = owner_of
+        self._watch = watch
         self._limits = limits
         most = limits.requests_at_once
         self._turns = Turns(most, spare=most // _SPARED)
@@ -125,14 +160,42 @@ class Web:
         for path, known in methods.items():
             self._bottle.route(path, "OPTIONS", partial(_tell_methods, sorted(known)))
 
+    @property
+    def crowd(self) -> Crowd:
+        """How many requests there are now.  Any thread."""
+        return Crowd(*self._turns.load, self._intake.waiting)
+
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
+        began = time.monotonic()
         sent: str | None = environ.get("HTTP_REQUEST_ID")
         request_id = sent if sent is not None and sane_request_id(sent) else uuid4().hex
         environ[_ID] = request_id
+        statuses: list[str] = []
+        with traced(request_id) as trace:
+            body = self._respond(environ, start_response, statuses)
+        route, owner, code = (environ.get(key) for key in (_ROUTE, _OWNER, _CODE))
+        served = Served(
+            call=f"{route.method} {route.path}" if route is not None else "",
+            owner=owner or "",
+            request_id=request_id,
+            status=int(statuses[-1][:3]),
+            code=code,
+            seconds=time.monotonic() - began,
+            is_noted=trace.is_noted,
+        )
+        self._watch(served)
+        return body
+
+    def _respond(
+        self, environ: Environ, start_response: Callable[..., Any], statuses: list[str]
+    ) -> Iterable[bytes]:
+        """The answer, with what every one has in common; its status is put into `statuses`."""
+        request_id = environ[_ID]
         environ["PATH_INFO"] = _ODD.sub("?", environ["PATH_INFO"])
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            statuses.append(status)
             common = [(REQUEST_ID, request_id), ("Cache-Control", "no-store")]
             if carries_body(environ) and not is_body_read(environ):
                 # What is left of the body must not be taken for the next request.
@@ -143,6 +206,7 @@ class Web:
             body: Iterable[bytes] = self._bottle(environ, start)
         except Exception as error:  # noqa: BLE001  whatever it is, the client must learn nothing of it
             _log.error("request %s failed: %s", request_id, describe_failure(error))
+            environ[_CODE] = "internal"
             refusal = refused(VaultError("internal", "The request failed inside the server."))
             start(
                 "500 Internal Server Error",
@@ -153,14 +217,17 @@ class Web:
 
     def _run(self, route: Route, **parameters: str) -> Any:
         environ: Environ = bottle.request.environ
+        environ[_ROUTE] = route
         try:
             answer = self._answer(route, environ, parameters)
         except VaultError as error:
+            environ[_CODE] = error.code
             answer = refused(error)
         return _as_response(answer)
 
     def _answer(self, route: Route, environ: Environ, parameters: Mapping[str, str]) -> Answer:
         owner = self._owner_of(environ.get("HTTP_AUTHORIZATION")) if route.has_key else ""
+        environ[_OWNER] = owner
         headers = {name: environ[key] for key, name in _HANDED_ON.items() if key in environ}
 
         def call(body: bytes) -> Call:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from tvault.config import Address, Config, judge_private
+from tvault.config import Address, Config, LogConfig, judge_private
 from tvault.model.keys import KeyRing
 from tvault.model.secrets import MasterKeys
 from tvault.server.allocator import keep_memory_small
@@ -17,7 +17,8 @@ from tvault.server.engine_wire import Terms
 from tvault.server.framing import Server, make_server
 from tvault.server.hello import digest_of_names
 from tvault.server.intake import READING_REQUESTS, WAITING_BODIES
-from tvault.server.tls import KEY, accepting
+from tvault.server.logs import begin_logs
+from tvault.server.tls import KEY, accepting, expires_at
 from tvault.server.turns import WAITING_REQUESTS
 from tvault.trust import verifying
 from tvault.wire import Limits
@@ -31,15 +32,13 @@ SPARE_THREADS = 8
 _log = logging.getLogger("tvault.serve")
 
 
-def begin_process() -> None:
+def begin_process(log: LogConfig, name: str) -> None:
     """What a process that serves does first: how threads take turns, memory is kept, logs written."""
     sys.setswitchinterval(SWITCH_SECONDS)
     keep_memory_small()
     # A mapped file that cannot be read ends the process: where, at least, of more threads than it shows.
     faulthandler.enable(all_threads=False)
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
-    )
+    begin_logs(log.format, log.level, name)
 
 
 def limits_of(config: Config) -> Limits:
@@ -65,6 +64,13 @@ def shown_by(config: Config) -> ssl.SSLContext | None:
         return None
     judge_private(key, KEY)
     return accepting(certificate, key)
+
+
+def expiry_of(config: Config) -> float | None:
+    """When what ports show of themselves expires, in seconds since 1970; None without TLS.  Raises
+    `VaultError` as `shown_by` does."""
+    certificate = config.tls.certificate
+    return None if certificate is None else expires_at(certificate).timestamp()
 
 
 def trusted_by(config: Config) -> ssl.SSLContext | None:

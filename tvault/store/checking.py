@@ -11,14 +11,15 @@ import sqlite3
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from itertools import chain, pairwise
 from typing import Protocol
 
 from tvault.store.failures import JournalDamaged, StoreBroken, StoreClosed, StoreFailure
 from tvault.store.index import Snapshot
-from tvault.store.ports import Checked, Store
+from tvault.store.journal import with_starts
+from tvault.store.ports import Checked, Inspectable, Store
 from tvault.store.records import Stored, read_journal, rising_ids
 from tvault.store.runs import Run
 
@@ -107,11 +108,13 @@ class JournalCheck:
         began = self._slice_began = self._clock()
         upto = self._store.committed_hint()
         self._rest_between(self._store.check_runs())
-        if began >= self._entries_due and self._rest_between(self._entries(upto)):
+        if began >= self._entries_due and self._rest_between(
+            entry_slices(self._store, Checked(), upto, self._is_over)
+        ):
             self._entries_due = began + ENTRIES_SECONDS
             self._record("checked", entries=upto, seconds=round(self._clock() - began, 1))
 
-    def _rest_between(self, slices: Iterator[None]) -> bool:
+    def _rest_between(self, slices: Iterator[object]) -> bool:
         """Whether all slices came to pass before the end."""
         for _ in slices:
             if self._stopping.wait(RESTS * (self._clock() - self._slice_began)):
@@ -119,25 +122,29 @@ class JournalCheck:
             self._slice_began = self._clock()
         return not self._stopping.is_set()
 
-    def _entries(self, upto: int) -> Iterator[None]:
-        done = Checked()
-        while done.last.seq < upto:
-            done = self._store.check_slice(done, upto, self._is_over)
-            yield
-
     def _is_over(self) -> bool:
         return self._stopping.is_set() or self._clock() - self._slice_began >= SLICE_SECONDS
 
 
+def entry_slices(
+    store: Inspectable, done: Checked, upto: int, is_over: Callable[[], bool]
+) -> Iterator[Checked]:
+    """Read the entries after `done` up to `upto` again, some at each step.  Raises as the port's
+    `check_slice` does."""
+    while done.last.seq < upto:
+        done = store.check_slice(done, upto, is_over)
+        yield done
+
+
 def check_slice(
     connection: sqlite3.Connection,
-    snapshot: Snapshot,
+    snapshot: Snapshot | None,
     done: Checked,
     upto: int,
     is_over: Callable[[], bool],
 ) -> Checked:
-    """`Store.check_slice` of a store on disk: entries must give their digests, the ids of rows must rise
-    with the journal, and the index must find every token where it stands."""
+    """`Inspectable.check_slice` on a disk: entries must give their digests, the ids of rows must rise
+    with the journal, and the index, if it is given, must find every token where it stands."""
     taken: list[Stored] = []
     with closing(read_journal(connection, done.last)) as following:
         for stored in following:
@@ -151,13 +158,26 @@ def check_slice(
     epoch_ids = [done.epoch_id, *chain.from_iterable(stored.epoch_ids for stored in taken)]
     if any(older >= newer for older, newer in pairwise(epoch_ids)):
         raise JournalDamaged(f"the epochs of entries up to {last.seq} are out of order")
+    if snapshot is not None:
+        _refuse_lost_tokens(snapshot, taken, block_ids)
+    return Checked(
+        last,
+        block_ids[-1] if block_ids else done.block_id,
+        epoch_ids[-1],
+        done.rows.and_of([stored.rows for stored in taken]),
+        with_starts(done.epochs, [(stored.entry.seq, stored.rows) for stored in taken]),
+    )
+
+
+def _refuse_lost_tokens(snapshot: Snapshot, taken: Sequence[Stored], block_ids: Sequence[int]) -> None:
+    """Raise `JournalDamaged` unless the index finds every token where it stands."""
     blocks = [block for stored in taken for block in stored.rows.blocks]
     keys, spots = snapshot.masks.tokens_of(blocks, block_ids)
     if (snapshot.find_keys(keys, snapshot.top) != spots).any() and not any(
         map(_is_damaged, snapshot.runs)
     ):
-        raise JournalDamaged(f"the index does not find all tokens of entries up to {last.seq}")
-    return Checked(last, block_ids[-1] if block_ids else done.block_id, epoch_ids[-1])
+        last = taken[-1].entry.seq
+        raise JournalDamaged(f"the index does not find all tokens of entries up to {last}")
 
 
 def _is_damaged(run: Run) -> bool:

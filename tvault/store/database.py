@@ -10,7 +10,7 @@ import os
 import queue
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -33,6 +33,8 @@ _OBSTACLES = (  # Python 3.10 tells SQLite's codes by their messages alone
 )
 _NO_ROOM_TO_SHARE = {"SQLITE_IOERR_SHMSIZE"}  # its shared memory file, in which nothing durable stands
 _STAMP = 0x74560000  # "tV", then the number of steps
+_STEPS_BETWEEN_LOOKS = 100_000  # of SQLite's machine: some milliseconds
+_TOLD_AT_MOST = 3  # of what is wrong
 _FULL = 2  # what `PRAGMA synchronous` answers for FULL
 
 
@@ -102,7 +104,7 @@ class Database:
         if self._refusal is not None:
             raise self._refusal
         try:
-            with reported(), _begun(_raw(self._writer), "BEGIN IMMEDIATE") as connection:
+            with reported(), begun(_raw(self._writer), "BEGIN IMMEDIATE") as connection:
                 yield connection
         except StoreBroken as failure:
             self._refusal = failure
@@ -117,7 +119,7 @@ class Database:
     @contextmanager
     def look(self) -> Iterator[sqlite3.Connection]:
         """A reading connection inside one read transaction: all that is read is of one moment."""
-        with self.glance() as connection, _begun(connection, "BEGIN"):
+        with self.glance() as connection, begun(connection, "BEGIN"):
             yield connection
 
     @contextmanager
@@ -147,7 +149,7 @@ class Database:
 
 
 @contextmanager
-def _begun(connection: sqlite3.Connection, begin: str) -> Iterator[sqlite3.Connection]:
+def begun(connection: sqlite3.Connection, begin: str) -> Iterator[sqlite3.Connection]:
     """Inside a transaction, committed at the end or rolled back.  (peewee's own costs several times the
     work of a small one.)"""
     connection.execute(begin)
@@ -168,9 +170,7 @@ def migrate(database: SqliteDatabase, migrations: tuple[Migration, ...], path: P
     there are, and `StoreBroken` when the two numbers differ.
     """
     version = database.user_version
-    stamp = database.pragma("application_id")
-    if stamp not in (0, _STAMP + version):
-        raise StoreBroken(f"the header of {path.name} is damaged")
+    refuse_damaged_header(version, database.pragma("application_id"), path)
     if version > len(migrations):
         known = len(migrations)
         detail = f"{path} was written by a newer tvault: its schema is {version}, this one knows {known}"
@@ -180,6 +180,28 @@ def migrate(database: SqliteDatabase, migrations: tuple[Migration, ...], path: P
             step(database)
             database.user_version = number
             database.pragma("application_id", _STAMP + number)
+
+
+def check_database(connection: sqlite3.Connection, is_over: Callable[[], bool]) -> str | None:
+    """`Inspectable.check_database` on a disk: SQLite asks now and then whether it is over, but not while
+    it reads the pages of a table."""
+    connection.set_progress_handler(is_over, _STEPS_BETWEEN_LOOKS)
+    try:
+        rows = connection.execute(f"PRAGMA integrity_check({_TOLD_AT_MOST})").fetchall()
+    except sqlite3.OperationalError:
+        if is_over():
+            return None
+        raise
+    finally:
+        connection.set_progress_handler(None, 0)
+    told = " ".join("; ".join(text for (text,) in rows).split())
+    return None if told == "ok" else told
+
+
+def refuse_damaged_header(version: int, stamp: int, path: Path) -> None:
+    """Raise `StoreBroken` unless the two numbers in a file's header that count the steps agree."""
+    if stamp not in (0, _STAMP + version):
+        raise StoreBroken(f"the header of {path.name} is damaged")
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import IO, Any
 
 SPARED_BYTES = 32 * 2**20
 """Room on a disk, or a quarter of a smaller one, that is left to the newest entries."""
@@ -24,3 +25,9 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def sync_file(file: IO[Any]) -> None:
+    """Return once all that was written to an open file is on the disk.  Raises `OSError`."""
+    file.flush()
+    os.fsync(file.fileno())

@@ -58,6 +58,13 @@ class Generation:
         is_here = (there != ABSENT) & (there >> PLACE_BITS <= top)
         found[asked[is_here]] = there[is_here]
 
+    def count(self, above: int) -> int:
+        """How many tokens have spots below `above`."""
+        spots = np.array(
+            list(self._spots.values()), dtype=np.int64
+        )  # one step: others may add meanwhile
+        return int(np.count_nonzero(spots < above))
+
     def cut(self, keep: Position, block_id: int) -> Generation:
         """A generation without what came after `keep`, whose blocks have ids above `block_id`."""
         left = Generation(self.after)

@@ -19,10 +19,10 @@ from tvault.replication.entry import ORIGIN, Position
 from tvault.store.building import NO_EPOCHS, JournalReader, Source
 from tvault.store.failures import StoreBroken
 from tvault.store.generations import Generation
-from tvault.store.masked import ABSENT, Keys, Masks, Spots
+from tvault.store.masked import ABSENT, PLACE_BITS, Keys, Masks, Spots
 from tvault.store.merging import Merger
 from tvault.store.opening import open_masks, open_runs
-from tvault.store.ports import StoreViolation
+from tvault.store.ports import IndexWork, StoreViolation
 from tvault.store.runs import Run, RunDamaged, Stretch
 
 RUN_TOKENS = 2**16
@@ -30,6 +30,8 @@ RUN_TOKENS = 2**16
 
 RUN_ENTRIES = 2**14
 """Or so many entries, when they are small: opening a store reads what is in no run entry by entry."""
+
+_COUNTED_TOKENS = 2**20
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,15 @@ class Snapshot:
     def find(self, owner: str, epoch: int, digests: bytes) -> Spots:
         """The spots of these digests of one owner and epoch, 16 bytes each, side by side."""
         return self.find_keys(self.masks.keys_of(owner, epoch, digests), self.top)
+
+    def count(self, top: int) -> Iterator[int]:
+        """How many tokens stand in blocks up to `top`, piece by piece.  Any thread."""
+        above = (top + 1) << PLACE_BITS
+        for run in self.runs:
+            for at in range(0, len(run), _COUNTED_TOKENS):
+                yield int(np.count_nonzero(run.columns.spots[at : at + _COUNTED_TOKENS] < above))
+        for generation in self.generations:
+            yield generation.count(above)
 
     def find_keys(self, keys: Keys, top: int) -> Spots:
         """The spots of these masked digests that stand in blocks up to `top`."""
@@ -113,6 +124,18 @@ class TokenIndex:
             masks=self._masks.name,
         )
 
+    @property
+    def work(self) -> IndexWork:
+        """What there is, and what was done.  Any thread."""
+        snapshot, merger = self.snapshot, self._merger
+        return IndexWork(
+            runs=len(snapshot.runs),
+            generations=len(snapshot.generations),
+            merges=merger.merges,
+            merge_seconds=merger.merge_seconds,
+            repairs=merger.repairs,
+        )
+
     def judge(self, blocks: Sequence[Block], ids: Sequence[int], keep_id: int) -> Batch:
         """The tokens of `blocks`, whose ids are `ids`, once the blocks above `keep_id` are cut.
 
@@ -167,9 +190,9 @@ class TokenIndex:
         for generation in ready:
             self._merger.take(generation)
 
-    def check_runs(self) -> Iterator[None]:
+    def check_runs(self) -> Iterator[str | None]:
         """Compare the checksums of all runs, with a pause for the caller now and then; what is damaged
-        is read from the journal again.  Any thread.  Raises `OSError`.
+        is named, and read from the journal again.  Any thread.  Raises `OSError`.
         """
         for run in self.snapshot.runs:
             yield from self._check_run(run)
@@ -182,11 +205,13 @@ class TokenIndex:
         """End the work on the runs."""
         self._merger.close()
 
-    def _check_run(self, run: Run) -> Iterator[None]:
+    def _check_run(self, run: Run) -> Iterator[str | None]:
         try:
             yield from run.check_bit_by_bit()
         except RunDamaged:
             self._merger.repair(run)  # which forgets one that was merged meanwhile
+            if run in self.snapshot.runs:
+                yield run.path.name
 
     def _cut(self, keep: Keep) -> tuple[Generation, ...]:
         """The generations without what is cut: what was handed over is settled, and stays."""

@@ -8,7 +8,7 @@ import msgspec
 
 from tvault.model.commands import DIGEST_BYTES, Block, EpochStart, Rows, decode_rows, encode_rows
 from tvault.replication.entry import Entry, Kind, Position, chain_digest
-from tvault.store.ports import StoreViolation
+from tvault.store.ports import Epochs, StoreViolation
 from tvault.store.secret_rows import LARGEST_INTEGER, have_storable_secrets
 
 LARGEST_BLOCK = 2**16
@@ -56,6 +56,17 @@ def advance_commit(known: int, committed: int, last: int) -> int:
     entries of this journal are on the committed history, so what is known then lags.
     """
     return max(known, committed) if committed <= last else known
+
+
+def with_starts(epochs: Epochs, brought: Sequence[tuple[int, Rows]]) -> Epochs:
+    """The epochs begun, with those that entries brought after them."""
+    if not any(rows.epochs for _, rows in brought):
+        return epochs
+    begun = {owner: list(starts) for owner, starts in epochs.items()}
+    for seq, rows in brought:
+        for start in rows.epochs:
+            begun.setdefault(start.owner, []).append((start.epoch, seq))
+    return begun
 
 
 def refuse_odd_digests(digests: bytes) -> None:

@@ -16,8 +16,17 @@ from tvault.store.journal import (
     keep_after_cut,
     refuse_odd_digests,
     rows_that_follow,
+    with_starts,
 )
-from tvault.store.ports import Checked, StoreViolation
+from tvault.store.ports import (
+    Checked,
+    Counted,
+    EpochCount,
+    Epochs,
+    IndexWork,
+    RowCounts,
+    StoreViolation,
+)
 from tvault.store.secret_memory import SecretMemory
 from tvault.store.secret_rows import refuse_wrong_secrets
 
@@ -159,13 +168,50 @@ class MemoryStore:
         with self._lock:
             return self._blocks, self._values
 
+    def index_work(self) -> IndexWork:
+        """There are no files."""
+        return IndexWork()
+
+    def epochs(self) -> Epochs:
+        with self._lock:
+            return {owner: tuple(started) for owner, started in self._epochs.items() if started}
+
+    def count_slice(self, done: Counted, upto: int, is_over: Callable[[], bool]) -> Counted:  # noqa: ARG002
+        """All at once, and anew."""
+        with self._lock:
+            brought = self._rows[:upto]
+        tokens: dict[tuple[str, int], EpochCount] = {}
+        secrets = SecretMemory()
+        for seq, rows in enumerate(brought, start=1):
+            for block in rows.blocks:
+                before = tokens.get((block.owner, block.epoch), EpochCount())
+                more = EpochCount(before.blocks + 1, before.tokens + len(block))
+                tokens[block.owner, block.epoch] = more
+            secrets.append(seq, rows)
+        return Counted(upto, RowCounts().and_of(brought), tokens, secrets.counts())
+
     def check_slice(self, done: Checked, upto: int, is_over: Callable[[], bool]) -> Checked:
         """Nothing was ever away from memory."""
         with self._lock:
-            return done._replace(last=self._position(done.last.seq + 1 if is_over() else upto))
+            after, end = done.last.seq, done.last.seq + 1 if is_over() else upto
+            brought = self._rows[after:end]
+            epochs = with_starts(done.epochs, list(enumerate(brought, start=after + 1)))
+            return done._replace(last=self._position(end), rows=done.rows.and_of(brought), epochs=epochs)
 
-    def check_runs(self) -> Iterator[None]:
+    def check_runs(self) -> Iterator[str | None]:
         return iter(())
+
+    def check_database(self, is_over: Callable[[], bool]) -> str | None:  # noqa: ARG002
+        """There is none."""
+        return None
+
+    def indexed(self, upto: int) -> int:
+        return upto
+
+    def count_index(self, upto: int) -> Iterator[int]:
+        with self._lock:
+            spots = [spot for known in self._tokens.values() for spot in known.values()]
+        yield sum(seq <= upto for seq, _, _ in spots)
 
     def close(self) -> None:
         """Nothing to end."""

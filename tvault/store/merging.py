@@ -49,6 +49,7 @@ class Merger:
     `publish` is called, on the merger's thread, with all runs and the generation that has become one of
     them, if one has.  After `failure` is set nothing more is done: a token stands twice
     (`StoreViolation`), the journal is damaged (`JournalDamaged`), or reading or writing failed.
+    `merges`, `merge_seconds` and `repairs` tell what was done so far; any thread may look.
     """
 
     def __init__(self, folder: Path, runs: Sequence[Run], source: Source, publish: Publish) -> None:
@@ -64,6 +65,9 @@ class Merger:
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="index", daemon=True)
         self.failure: Exception | None = None
+        self.merges = 0
+        self.merge_seconds = 0.0
+        self.repairs = 0
 
     def start(self) -> None:
         """Begin to work."""
@@ -162,8 +166,11 @@ class Merger:
             except RunDamaged:
                 self._damaged.append(run)
                 return
+        began = time.monotonic()
         parts = self._one_by_one(in_parts([run.columns for run in sources]))
         self._replace(sources, [write_run(self._folder, joint_stretch(sources), parts)])
+        self.merges += 1
+        self.merge_seconds += time.monotonic() - began
 
     def _one_by_one(self, parts: Iterator[Columns]) -> Iterator[Columns]:
         began = time.monotonic()
@@ -185,6 +192,7 @@ class Merger:
             made.append(part)
             self._stop_if_told()
         self._replace([run], made)
+        self.repairs += 1
 
     def _replace(self, old: Sequence[Run], new: Sequence[Run]) -> None:
         place = self._runs.index(old[0])

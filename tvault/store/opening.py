@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tvault.replication.entry import ORIGIN, Position
-from tvault.store.building import Source
+from tvault.store.building import JournalReader, Source
 from tvault.store.failures import JournalDamaged
 from tvault.store.folders import sync_folder
 from tvault.store.masked import NAME_BYTES, SECRET_BYTES, Masks
@@ -28,15 +28,22 @@ def open_masks(folder: Path) -> Masks:
     """The masks of the store whose index is in `folder`, made when there are none or what is there is
     damaged.  Raises `OSError`."""
     folder.mkdir(mode=0o700, exist_ok=True)
-    path = folder / MASKS_FILE
-    with suppress(RunDamaged), reading(path) as file:
+    masks = read_masks(folder)
+    if masks is None:
+        masks = Masks(os.urandom(SECRET_BYTES))
+        keep_masks(folder, masks)
+    return masks
+
+
+def read_masks(folder: Path) -> Masks | None:
+    """The masks of the store whose index is in `folder`, None when there are none or they are damaged.
+    Raises `OSError`."""
+    with suppress(RunDamaged), reading(folder / MASKS_FILE) as file:
         content = file.read(SECRET_BYTES + NAME_BYTES + 1)
         masks = Masks(content[:SECRET_BYTES])
         if content == masks.secret + masks.name:
             return masks
-    masks = Masks(os.urandom(SECRET_BYTES))
-    keep_masks(folder, masks)
-    return masks
+    return None
 
 
 def keep_masks(folder: Path, masks: Masks) -> None:
@@ -84,22 +91,33 @@ def open_runs(folder: Path, source: Source, settled: int) -> list[Run]:
 
 
 def _sound_run(path: Path, source: Source) -> Run | None:
-    journal = source.journal
     try:
-        run = open_run(path)
-        if run.stretch.masks != source.masks.name:
-            raise RunDamaged(f"{path.name} has keys of other masks")
+        run = open_own_run(path, source.masks)
         run.check()
     except RunDamaged:
         _log.warning("%s is damaged: it is made again from the journal", path)
         path.unlink(missing_ok=True)
         return None
+    return run if is_of(run, source.journal) else None
+
+
+def open_own_run(path: Path, masks: Masks) -> Run:
+    """The run in the file at `path`, whose columns are not read yet.  Raises `RunDamaged`, also when its
+    keys are of other masks, and `OSError`."""
+    run = open_run(path)
+    if run.stretch.masks != masks.name:
+        raise RunDamaged(f"{path.name} has keys of other masks")
+    return run
+
+
+def is_of(run: Run, journal: JournalReader) -> bool:
+    """Whether a sound run is of this journal, and not of that of another node: nodes have one history,
+    but each its own ids of blocks.  Raises `JournalDamaged`."""
     stretch = run.stretch
     for vouched in (stretch.after, stretch.last):
         if journal.position(vouched.seq) != vouched:
             raise JournalDamaged(f"the journal does not hold entry {vouched.seq}, which was committed")
-    # Nodes have one history, but each its own ids of blocks: this may be the file of another one.
-    return run if journal.top_block(stretch.last.seq) == stretch.top_block else None
+    return journal.top_block(stretch.last.seq) == stretch.top_block
 
 
 def _end_of(runs: list[Run]) -> Position:

@@ -5,10 +5,11 @@ One thread writes; any thread reads.  `tests/conformance` runs one suite over bo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
-from tvault.model.commands import SecretVersion
+from tvault.model.commands import Rows, SecretVersion
 from tvault.model.records import NewestSecret, Places
 from tvault.model.secret_looks import FoundHistory, FoundNames, FoundSecrets, Wanted
 from tvault.replication.entry import ORIGIN, Entry, Position
@@ -19,25 +20,134 @@ class StoreViolation(Exception):
     node stops and keeps its files."""
 
 
+class RowCounts(NamedTuple):
+    """How many entries there are, and rows of each kind, and tokens in the blocks."""
+
+    entries: int = 0
+    blocks: int = 0
+    tokens: int = 0
+    epochs: int = 0
+    versions: int = 0
+    ends: int = 0
+    requests: int = 0
+
+    def and_of(self, brought: Sequence[Rows]) -> RowCounts:
+        """These, and one entry more for each of `brought`, with its rows."""
+        return RowCounts(
+            self.entries + len(brought),
+            self.blocks + sum(len(rows.blocks) for rows in brought),
+            self.tokens + sum(len(block) for rows in brought for block in rows.blocks),
+            self.epochs + sum(len(rows.epochs) for rows in brought),
+            self.versions + sum(len(rows.versions) for rows in brought),
+            self.ends + sum(len(rows.ends) for rows in brought),
+            self.requests + sum(len(rows.requests) for rows in brought),
+        )
+
+
+Epochs = Mapping[str, Sequence[tuple[int, int]]]
+"""The epochs that each owner has begun, rising: each with the entry that began it."""
+
+
 class Checked(NamedTuple):
-    """How far a check of the journal has come: the last entry, and the highest ids of its rows."""
+    """How far a check of the journal has come: the last entry, the highest ids of its rows, how many
+    rows there were, and the epochs begun."""
 
     last: Position = ORIGIN
     block_id: int = 0
     epoch_id: int = 0
+    rows: RowCounts = RowCounts()
+    epochs: Epochs = MappingProxyType({})
 
 
-class Store(Protocol):
-    """The journal and the rows it brought.  Fills `replication.entry.Journal` and
-    `model.rules.Records`."""
+class EpochCount(NamedTuple):
+    """What an owner has in one epoch."""
 
-    # Journal: writer thread.
+    blocks: int = 0
+    tokens: int = 0
+
+
+class SecretCount(NamedTuple):
+    """The secrets of an owner that ever had a version, their versions, and the secrets among them that
+    are not valid any more."""
+
+    secrets: int = 0
+    versions: int = 0
+    ended: int = 0
+
+
+class Counted(NamedTuple):
+    """How far a count of the rows has come: all those of entries up to `upto`, and some of later ones.
+
+    `tokens` is by owner and epoch, `secrets` by owner.  `marks` are the store's own.
+    """
+
+    upto: int = 0
+    rows: RowCounts = RowCounts()
+    tokens: Mapping[tuple[str, int], EpochCount] = MappingProxyType({})
+    secrets: Mapping[str, SecretCount] = MappingProxyType({})
+    marks: tuple[int, ...] = ()
+
+
+class IndexWork(NamedTuple):
+    """What the token index consists of, and what work there was on it since the store was opened: merges
+    of its files, the time they took with their rests, and files that were damaged and made again."""
+
+    runs: int = 0
+    generations: int = 0
+    merges: int = 0
+    merge_seconds: float = 0.0
+    repairs: int = 0
+
+
+class Inspectable(Protocol):
+    """What can be counted and checked: a store in use, and the files of one that is not.  Any thread.
+
+    Besides what each call says, `StoreFailure` of `store.failures` is raised.
+    """
+
     def last(self) -> Position:
-        """The end of the journal; `ORIGIN` when empty.  Any thread."""
+        """The end of the journal; `ORIGIN` when empty."""
 
     def position(self, seq: int) -> Position | None:
         """The position of entry `seq` (`ORIGIN` for 0), or None when the journal ends before it."""
 
+    def committed_hint(self) -> int:
+        """The commit position stored with the last entry: it may lag, it never leads."""
+
+    def epochs(self) -> Epochs:
+        """The epochs that owners have begun, uncommitted entries included; who has begun none has 1."""
+
+    def count_slice(self, done: Counted, upto: int, is_over: Callable[[], bool]) -> Counted:
+        """Count rows that `done` does not hold, some at least and until `is_over`, none of entries
+        beyond `upto`, which is committed and the same until the answer is `upto`.  Raises
+        `JournalDamaged`."""
+
+    def check_slice(self, done: Checked, upto: int, is_over: Callable[[], bool]) -> Checked:
+        """Read again the entry after `done`, and further ones until `is_over`, none beyond `upto`, which
+        is committed.  Raises `JournalDamaged`, naming the seq, when one is not what was written."""
+
+    def check_runs(self) -> Iterator[str | None]:
+        """Read again what leads to tokens and secrets, some at each step: the files of the token index,
+        and the indexes of the tables of secrets.  A step gives the name of a file that is damaged: it is
+        repaired when the store is in use.  Raises `JournalDamaged` when indexes do not agree with their
+        tables."""
+
+    def check_database(self, is_over: Callable[[], bool]) -> str | None:
+        """What SQLite's own check finds wrong with the file, if anything; None also when it `is_over`
+        before its end.  It holds a checkpoint up."""
+
+    def indexed(self, upto: int) -> int:
+        """Up to which entry, `upto` at most, the token index that is there holds all tokens."""
+
+    def count_index(self, upto: int) -> Iterator[int]:
+        """How many tokens of entries up to `upto` are in the token index, some at each step."""
+
+
+class Store(Inspectable, Protocol):
+    """The journal and the rows it brought.  Fills `replication.entry.Journal` and
+    `model.rules.Records`."""
+
+    # Journal: writer thread.
     def entries(self, after: int, max_bytes: int) -> Sequence[Entry]:
         """The entries that follow `after`, rebuilt from their rows, in order: at least one if there
         is one, further ones while the bodies' sum stays within `max_bytes`.  Any thread."""
@@ -46,9 +156,6 @@ class Store(Protocol):
         """In one durable transaction: delete everything with `seq > cut_after` (if given), append
         `entries`, store `committed` as the hint.  Raises `StoreViolation` when a token would stand
         twice or the entries do not continue the journal's digest; nothing is written then."""
-
-    def committed_hint(self) -> int:
-        """The commit position stored with the last entry: it may lag, it never leads."""
 
     def has_room(self) -> bool:
         """Whether the disk can take another entry, tried by a small durable write."""
@@ -99,15 +206,8 @@ class Store(Protocol):
     def counts(self) -> tuple[int, int]:
         """Blocks and tokens stored."""
 
-    # For `store.checking`: any thread.
-    def check_slice(self, done: Checked, upto: int, is_over: Callable[[], bool]) -> Checked:
-        """Read again the entry after `done`, and further ones until `is_over`, none beyond `upto`, which
-        is committed.  Raises `JournalDamaged`, naming the seq, when one is not what was written."""
-
-    def check_runs(self) -> Iterator[None]:
-        """Read again what leads to tokens and secrets, some at each step: the files of the token index,
-        which are repaired, and the indexes of the tables of secrets.  Raises `JournalDamaged` when those
-        do not agree with their tables."""
+    def index_work(self) -> IndexWork:
+        """What the token index consists of, and what was done for it.  Any thread."""
 
     def close(self) -> None:
         """End all connections; the store must not be used after."""

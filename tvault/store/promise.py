@@ -93,14 +93,7 @@ class PromiseFile:
             self._handle = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
-        try:
-            whole = os.pread(self._handle, _SLOTS * SLOT_BYTES, 0)
-        except OSError as error:
-            raise PromiseDamaged(f"{self._path} cannot be read: {error.strerror}") from error
-        slots = (_decode(whole, slot) for slot in range(_SLOTS))
-        newest = max((read for read in slots if read), key=lambda read: read.generation, default=None)
-        if newest is None:
-            raise PromiseDamaged(f"neither slot of {self._path} is whole")
+        newest = _read(self._handle, self._path)
         self._generation = newest.generation
         self._newest = newest.promise
         self._synced_slot = newest.slot
@@ -163,6 +156,34 @@ class PromiseFile:
         if os.pwrite(handle, content, slot * SLOT_BYTES) != SLOT_BYTES:
             raise OSError(errno.EIO, "a short write")
         self._generation += 1
+
+
+def read_promise(path: Path) -> Promise | None:
+    """The newest promise in the file at `path`, or None when there is no file.  Opens it to read only.
+
+    Raises `PromiseDamaged`, `VaultError` and `OSError` as `PromiseFile.load` does.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        return _read(handle, path).promise
+    finally:
+        os.close(handle)
+
+
+def _read(handle: int, path: Path) -> _Read:
+    """The newest whole slot.  Raises `PromiseDamaged`, `VaultError`."""
+    try:
+        whole = os.pread(handle, _SLOTS * SLOT_BYTES, 0)
+    except OSError as error:
+        raise PromiseDamaged(f"{path} cannot be read: {error.strerror}") from error
+    slots = (_decode(whole, slot) for slot in range(_SLOTS))
+    newest = max((read for read in slots if read), key=lambda read: read.generation, default=None)
+    if newest is None:
+        raise PromiseDamaged(f"neither slot of {path} is whole")
+    return newest
 
 
 def _other(slot: int) -> int:

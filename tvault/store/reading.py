@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from itertools import islice
+from typing import Protocol
 
 from tvault.replication.entry import Position
-from tvault.store.database import Database
 from tvault.store.failures import JournalDamaged
 from tvault.store.records import (
     Stored,
@@ -21,10 +22,17 @@ _ENTRIES_A_LOOK = 2**12  # a look that lasts keeps the file's log from being emp
 _BYTES_A_LOOK = 2**22  # and what it has read is held in memory
 
 
-class DatabaseReader:
-    """Fills `building.JournalReader`.  Any thread; raises what `Database.look` does."""
+class Looks(Protocol):
+    """Gives connections to read from."""
 
-    def __init__(self, database: Database) -> None:
+    def look(self) -> AbstractContextManager[sqlite3.Connection]:
+        """A reading connection inside one read transaction."""
+
+
+class DatabaseReader:
+    """Fills `building.JournalReader`.  Any thread that may look; raises what `look` does."""
+
+    def __init__(self, database: Looks) -> None:
         self._database = database
 
     def position(self, seq: int) -> Position | None:

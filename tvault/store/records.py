@@ -9,6 +9,7 @@ import hashlib
 import sqlite3
 import struct
 from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -137,6 +138,12 @@ def read_position(connection: sqlite3.Connection, seq: int) -> Position | None:
     return row and Position(seq=seq, view=row[0], digest=row[1])
 
 
+def read_last_position(connection: sqlite3.Connection) -> Position:
+    """The position of the last entry; `ORIGIN` when there is none."""
+    row = connection.execute("SELECT max(seq) FROM entry").fetchone()
+    return (row[0] and read_position(connection, row[0])) or ORIGIN
+
+
 def read_last_block(connection: sqlite3.Connection, keep: int) -> int:
     """The highest id among the blocks of entries up to `keep`, or 0."""
     query = "SELECT id FROM block WHERE seq <= ? ORDER BY seq DESC, id DESC LIMIT 1"
@@ -155,6 +162,24 @@ def read_epochs(connection: sqlite3.Connection, until: int) -> list[tuple[int, i
     """The starts of epochs of entries up to `until`, in order, as (id, seq, start)."""
     query = "SELECT id, seq, owner, epoch FROM epoch WHERE seq <= ? ORDER BY id"
     return [(row[0], row[1], EpochStart(row[2], row[3])) for row in connection.execute(query, (until,))]
+
+
+def read_entries(connection: sqlite3.Connection, after: int, max_bytes: int) -> Sequence[Entry]:
+    """The entries that follow `after`, as `replication.entry.Journal` says; none when it is not there.
+    Raises as `read_journal` does."""
+    taken: list[Entry] = []
+    size = 0
+    previous = read_position(connection, after)
+    if previous is None:
+        return taken
+    with closing(read_journal(connection, previous)) as following:
+        for stored in following:
+            size += len(stored.entry.body)
+            if size <= max_bytes or not taken:
+                taken.append(stored.entry)
+            if size > max_bytes:
+                break
+    return taken
 
 
 def read_journal(connection: sqlite3.Connection, previous: Position) -> Generator[Stored, None, None]:

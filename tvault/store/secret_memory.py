@@ -17,6 +17,7 @@ from tvault.model.secret_looks import (
     VersionMark,
     Wanted,
 )
+from tvault.store.ports import SecretCount
 
 
 @dataclass
@@ -134,6 +135,18 @@ class SecretMemory:
             names=tuple(sorted(name for name, secret in newest.items() if secret.is_live)),
             seq=max((secret.seq for secret in newest.values()), default=0),
         )
+
+    def counts(self) -> dict[str, SecretCount]:
+        """What each owner has."""
+        return {
+            owner: SecretCount(
+                secrets=len(names),
+                versions=sum(len(secret.versions) for secret in names.values()),
+                ended=sum(not secret.newest().is_live for secret in names.values()),
+            )
+            for owner, names in self._secrets.items()
+            if names
+        }
 
     def samples(self) -> list[SecretVersion]:
         """As `store.ports.Store.sample_secrets`."""

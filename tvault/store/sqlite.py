@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,8 @@ from tvault.model.secret_looks import FoundHistory, FoundNames, FoundSecrets, Wa
 from tvault.replication.entry import ORIGIN, Entry, Position
 from tvault.store.building import NO_EPOCHS, sum_epochs
 from tvault.store.checking import check_slice
-from tvault.store.database import Database
+from tvault.store.counting import count_slice
+from tvault.store.database import Database, check_database
 from tvault.store.failures import JournalDamaged, StoreFull
 from tvault.store.folders import has_room
 from tvault.store.found import places_of, refuse_lost_rows, refuse_other_blocks
@@ -29,7 +30,7 @@ from tvault.store.journal import (
     rows_that_follow,
 )
 from tvault.store.masked import ABSENT, PLACE_BITS
-from tvault.store.ports import Checked
+from tvault.store.ports import Checked, Counted, Epochs, IndexWork
 from tvault.store.reading import DatabaseReader
 from tvault.store.records import (
     KEYS_AT_ONCE,
@@ -41,6 +42,7 @@ from tvault.store.records import (
     insert_epochs,
     read_blocks,
     read_counts_after,
+    read_entries,
     read_epochs,
     read_highest_seq,
     read_hint,
@@ -138,20 +140,8 @@ class SqliteStore:
             return read_position(connection, seq)
 
     def entries(self, after: int, max_bytes: int) -> Sequence[Entry]:
-        taken: list[Entry] = []
-        size = 0
         with self._database.look() as connection:
-            previous = read_position(connection, after)
-            if previous is None:
-                return taken
-            with closing(read_journal(connection, previous)) as following:
-                for stored in following:
-                    size += len(stored.entry.body)
-                    if size <= max_bytes or not taken:
-                        taken.append(stored.entry)
-                    if size > max_bytes:
-                        break
-        return taken
+            return read_entries(connection, after, max_bytes)
 
     def write(self, cut_after: int | None, entries: Sequence[Entry], committed: int) -> None:
         last = self._last
@@ -264,16 +254,38 @@ class SqliteStore:
     def counts(self) -> tuple[int, int]:
         return self._counts
 
+    def index_work(self) -> IndexWork:
+        return self._index.work
+
     def check_slice(self, done: Checked, upto: int, is_over: Callable[[], bool]) -> Checked:
         with self._database.look() as connection:
             return check_slice(connection, self._index.snapshot, done, upto, is_over)
 
-    def check_runs(self) -> Iterator[None]:
+    def check_runs(self) -> Iterator[str | None]:
         yield from self._index.check_runs()
         for table in TABLES:
             with self._database.look() as connection:
                 check_indexes(connection, table)
-            yield
+            yield None
+
+    def check_database(self, is_over: Callable[[], bool]) -> str | None:
+        with self._database.glance() as connection:
+            return check_database(connection, is_over)
+
+    def epochs(self) -> Epochs:
+        return self._epochs
+
+    def count_slice(self, done: Counted, upto: int, is_over: Callable[[], bool]) -> Counted:
+        with self._database.look() as connection:
+            return count_slice(connection, done, upto, is_over)
+
+    def indexed(self, upto: int) -> int:
+        return upto
+
+    def count_index(self, upto: int) -> Iterator[int]:
+        with self._database.look() as connection:
+            top = read_last_block(connection, upto)
+        yield from self._index.snapshot.count(top)
 
     def close(self) -> None:
         self._index.close()

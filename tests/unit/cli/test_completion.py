@@ -40,6 +40,8 @@ def test_all_commands_are_offered_without_loading_any() -> None:
         (("tvault", "--v"), ["--version"]),
         (("tvault", "secret", ""), ["delete", "get", "history", "list", "put"]),
         (("tvault", "secret", "put", "--f"), ["--file"]),
+        (("tvault", "inspect", ""), ["state", "events", "chain", "verify"]),
+        (("tvault", "inspect", "events", "--event", "tok"), ["tokenize"]),
         (("tvault", "tokenize", "--format", ""), ["jsonl", "json", "csv", "parquet"]),
         (("tvault", "secret", "get", "NAME", "--"), None),
     ],

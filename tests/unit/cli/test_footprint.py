@@ -12,6 +12,7 @@ import pytest
 from tests.unit.cli.running import CommandLine
 from tests.unit.server.serving import Node, serving
 from tvault.client.vault import Vault
+from tvault.events import EventLog
 
 MOST_LINES = 200_000
 LINE = b'{"x":"' + b"x" * 1000 + b'"}\n'
@@ -94,6 +95,22 @@ def test_memory_does_not_grow_with_the_tokens_of_a_file_and_its_map(
     assert peaks[1] < 100, peaks
 
 
+def test_memory_does_not_grow_with_the_event_logs() -> None:
+    peaks = []
+    for node in ("n1", "n2"):
+        Path(node).mkdir()
+    for count in (2_000, 60_000):
+        logs = [EventLog(Path(node), node) for node in ("n1", "n2")]
+        for number in range(count):
+            for log in logs:
+                log.record("checked", entries=number, seconds=0.25)
+        for log in logs:
+            log.close()
+        peaks.append(peak_mib("inspect", "events", "--data", "n1", "--data", "n2", "--last", "0"))
+    assert peaks[1] - peaks[0] < 6, peaks
+    assert peaks[1] < 100, peaks
+
+
 @pytest.mark.parametrize("args", COMMANDS)
 def test_a_command_loads_only_what_a_client_needs(args: list[str]) -> None:
     Path("f.jsonl").write_bytes(b"{}\n")
@@ -104,7 +121,8 @@ def test_a_command_loads_only_what_a_client_needs(args: list[str]) -> None:
     assert ran.returncode == (3 if args[0] == "lookup" else 0)
     loaded = {line.rpartition("|")[2].strip() for line in ran.stderr.decode().splitlines()}
     assert "tvault.cli.main" in loaded
-    servers = {"cryptography", "peewee", "sqlite3", "cheroot", "bottle", "tvault.server"}
+    servers = {"cryptography", "peewee", "sqlite3", "cheroot", "bottle", "prometheus_client"}
+    servers |= {"tvault.server"}
     assert loaded & (servers | {"numpy", "pyarrow", "duckdb", "tvault.duck"}) == set()
 
 

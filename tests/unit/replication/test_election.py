@@ -24,6 +24,7 @@ from tvault.replication.messages import (
     Refused,
 )
 from tvault.replication.promise import Standing
+from tvault.replication.ready import Detail
 from tvault.replication.view import View
 
 GRACE_MS = GRACE_HEARTBEATS * TIMING.heartbeat_ms
@@ -382,6 +383,6 @@ def test_that_too_few_may_vote_is_told_once_and_by_name() -> None:
         assert set(_names(notice.details["blank"])) == {"n2", "n3"}
 
 
-def _names(detail: str | int | list[str]) -> list[str]:
+def _names(detail: Detail) -> list[str]:
     assert isinstance(detail, list)
     return detail

@@ -32,6 +32,7 @@ from tvault.replication.entry import Kind, follow
 from tvault.replication.promise import Standing
 from tvault.replication.state import State
 from tvault.server.chain_engine import BEHIND_SECONDS, CONFIRMED, ChainEngine
+from tvault.server.trace import traced
 from tvault.store.memory import MemoryStore
 
 NO_CHAIN = Declined("unavailable", "no chain")
@@ -69,6 +70,7 @@ class Desk:
     reaches: int = 1 << 60
     is_cut_off: bool = False
     asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
 
     @property
     def state(self) -> State:
@@ -82,7 +84,8 @@ class Desk:
     def can_write(self) -> bool:
         return self.state.can_write
 
-    def submit(self, command: Command, deadline: float) -> Verdict | None:  # noqa: ARG002
+    def submit(self, command: Command, deadline: float, request: str) -> Verdict | None:  # noqa: ARG002
+        self.requests.append(request)
         self.asked.append(type(command).__name__.lower())
         return self.verdicts.pop(0)
 
@@ -138,6 +141,20 @@ def test_a_write_is_sent_again_whenever_the_chain_changed() -> None:
     desk = Desk(verdicts=[NO_CHAIN, LOST, NO_CHAIN, Written(7)])
     assert engine(desk).mint(MINT, soon()) == Written(7)
     assert desk.asked == ["mint", "chain"] * 3 + ["mint"]
+
+
+def test_a_request_goes_by_its_id_and_comes_back_with_its_entry_and_view() -> None:
+    desk = Desk(verdicts=[NO_CHAIN, Written(7), Written(3)])
+    with traced("r1") as trace:
+        engine(desk).mint(MINT, soon())
+        assert (trace.seq, trace.view) == (7, 4)
+        engine(desk).mint(MINT, soon())
+        assert trace.seq == 7, "the latest of all that the answer rests on"
+    assert desk.requests == ["r1"] * 3
+    with traced("r2") as trace:
+        engine(desk, epochs=[2]).hint_epoch("alice")
+        engine(desk, epochs=[2]).look_up("alice", 2, bytes(16), soon())
+        assert (trace.seq, trace.view) == (0, 4), "what is not there has no entry"
 
 
 def test_a_rotation_is_sent_again_only_while_it_is_certain_that_nothing_was_ordered() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.unit.server.serving import KEYS, Node
 
-COMMON = {"owner", "request_id", "duration_ms"}
+COMMON = {"owner", "request_id", "duration_ms", "view", "seq"}
 
 
 def counts_of(node: Node, event: str) -> dict[str, Any]:
@@ -79,12 +79,44 @@ def test_a_request_id_that_is_made_up_is_the_one_that_is_answered(node: Node) ->
     assert node.events[0][1]["request_id"] == answer.headers["Request-Id"]
 
 
-def test_refused_requests_are_no_events(node: Node) -> None:
-    node.post("/tokenize", {"values": [{}]})
-    node.post("/detokenize", b"{")
-    node.post("/rotate-epoch", {"to": 9})
-    node.post("/lookup", {"values": [{}]})
-    node.post("/retokenize", {"tokens": [5]})
+def test_a_refused_request_is_one_event_with_what_the_client_was_told(node: Node) -> None:
+    for method, path, body, status, code in (
+        ("POST", "/tokenize", {"values": [{}]}, 422, "invalid_value"),
+        ("POST", "/detokenize", b"{", 400, "malformed"),
+        ("POST", "/rotate-epoch", {"to": 9}, 409, "epoch_conflict"),
+        ("POST", "/retokenize", {"tokens": [5]}, 400, "malformed"),
+        ("GET", "/secrets/NONE", None, 404, "not_found"),
+    ):
+        node.events.clear()
+        if body is None:
+            node.get(path, Request_Id="r1")
+        else:
+            node.post(path, body, Request_Id="r1")
+
+        [(event, told)] = node.events
+        assert event == "refused"
+        assert told.pop("duration_ms") >= 0
+        call = "GET /secrets/<name>" if path.startswith("/secrets") else f"{method} {path}"
+        expected = {"call": call, "status": status, "code": code}
+        assert told == {"owner": "alice", "request_id": "r1", **expected}
+
+
+def test_a_token_that_is_not_found_is_counted_in_one_event(node: Node) -> None:
+    assert node.post("/detokenize", {"token": "junk"}, Request_Id="r1").status_code == 404
+
+    assert counts_of(node, "detokenize") == {"values": 1, "found": 0, "not_found": 1}
+
+
+def test_requests_without_a_valid_key_are_told_together_and_nothing_of_the_keys(node: Node) -> None:
+    for header in ("Bearer tvk_wrong", "Basic x", ""):
+        assert node.get("/epoch", Authorization=header).status_code == 401
+    assert node.events == [("key-refused", {"count": 1})]
+    node.api.refusals.flush()
+    node.api.refusals.flush()
+    assert node.events[1:] == [("key-refused", {"count": 2})]
+
+
+def test_a_path_that_is_none_is_no_event(node: Node) -> None:
     node.get("/nowhere")
 
     assert node.events == []

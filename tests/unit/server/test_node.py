@@ -129,7 +129,7 @@ def test_a_sender_does_not_wait_for_room_with_a_node_that_has_ended(tmp_path: Pa
 
         flood = threading.Thread(target=send_much)
         flood.start()
-        comes_true(lambda: one.node._inbox.is_full)
+        comes_true(lambda: one.node.inbox.is_full)
         one.store.of_writes = StoreBroken("a sync failed")
         one.store.may_write.set()
         flood.join(10)

@@ -17,6 +17,7 @@ from tests.unit.server.one_node import eventually
 from tests.unit.server.serving import read_all
 from tvault.errors import VaultError
 from tvault.replication import codec
+from tvault.replication.codec import FORMAT
 from tvault.replication.messages import (
     Confirm,
     Envelope,
@@ -214,7 +215,7 @@ def test_a_node_of_another_version_is_refused_by_name_whatever_else_its_hello_ho
         given = {"Authorization": f"Bearer {SECRET}", HEADER: document}
         answer = requests.get(port.url + PEER_HELLO, headers=given, timeout=10)
         assert answer.status_code == 400
-        assert "node n2 has another message format (99, here 3)" in answer.json()["detail"]
+        assert f"node n2 has another message format (99, here {FORMAT})" in answer.json()["detail"]
     assert len(port.refusals) == 1
 
 

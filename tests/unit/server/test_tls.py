@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 
 from tests.certificates import Files, issued
 from tvault.errors import VaultError
-from tvault.server.tls import accepting
+from tvault.server.tls import accepting, expires_at
 from tvault.trust import NO_TLS, distrust, verifying
 
 HOST = "127.0.0.1"
@@ -160,6 +160,11 @@ def test_a_certificate_of_tomorrow_is_refused_today(tmp_path: Path) -> None:
     before = datetime(1999, 12, 31, tzinfo=timezone.utc)
     told = refusal(lambda: accepting(files.certificate, files.key, lambda: before))
     assert told.startswith(f"[tls] certificate: {files.certificate} is not valid before 2")
+
+
+def test_it_is_told_when_a_certificate_expires(tmp_path: Path) -> None:
+    moment = datetime(2031, 2, 3, 4, 5, 6, tzinfo=timezone.utc)
+    assert expires_at(issued(tmp_path, HOST, not_after=moment).certificate) == moment
 
 
 @pytest.mark.parametrize(

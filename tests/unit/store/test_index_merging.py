@@ -55,6 +55,9 @@ def test_a_source_that_was_damaged_meanwhile_is_made_again_and_then_merged(
     places = store.find("anna", 1, b"".join(digest_of(number) for number in range(count + 1)))
     assert places.missing() == [count]
     store.settle(store.last().seq)
+    work = store.index_work()
+    assert (work.runs, work.merges, work.repairs) == (1, 1, 1)
+    assert work.merge_seconds > 0
 
 
 def test_a_source_that_is_gone_is_made_again_and_then_merged(store: SqliteStore) -> None:
