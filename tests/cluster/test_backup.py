@@ -129,6 +129,6 @@ def test_a_cluster_is_not_founded_from_a_backup_while_a_node_that_remembers_more
     assert run(cluster, "restore", target, "--node", "n1", "--node", "n2").returncode == 0
     cluster.start()
     eventually(lambda: "blank" in json.dumps(cluster.events("n3", "no-majority")))
-    assert cluster.health("n1") == "unavailable"
+    eventually(lambda: cluster.health("n1") == "unavailable")
     ends = {name: cluster.status(name)["journal"]["last"] for name in ("n1", "n3")}
     assert ends["n3"] > ends["n1"]

@@ -7,6 +7,7 @@ import shutil
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,19 @@ def test_a_gateway_answers_every_call_as_a_node_does(cluster: Cluster) -> None:
     for path, body in calls:
         told = answers(cluster, path, body)
         assert all(answer == told[0] for answer in told), path
+
+
+def test_a_request_through_a_gateway_can_be_followed_over_the_nodes(cluster: Cluster) -> None:
+    headers = {"Authorization": f"Bearer {cluster.keys['A']}", "Request-Id": "through-a-gateway"}
+    body = {"values": ["new by a gateway"]}
+    url = f"{cluster.url(GATEWAY)}/tokenize"
+    assert cluster.session.post(url, json=body, headers=headers, timeout=10).status_code == 200
+    arguments = ("--request", "through-a-gateway", "--config", str(cluster.config))
+    way = partial(tvault, "inspect", "events", *arguments)
+    eventually(lambda: " is on disk at n1, n2, n3" in way().stdout)
+    told = way().stdout
+    asked = told.index("asked by a gateway for A: mint")
+    assert asked < told.index("ordered as entry") < told.index("answered the gateway after", asked)
 
 
 def test_a_rotation_anywhere_holds_at_once_on_the_other_side_of_a_gateway(cluster: Cluster) -> None:

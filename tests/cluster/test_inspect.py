@@ -1,4 +1,4 @@
-"""What `tvault inspect` tells of real nodes while one is killed and comes back."""
+"""What `tvault inspect` and `tvault doctor` tell of real nodes while one is killed and comes back."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -99,6 +100,7 @@ class Scene:
     followed: str
     follow_code: int
     while_down: subprocess.CompletedProcess[str]
+    examined: tuple[int, list[dict[str, Any]]]
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +122,9 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
             each.wait_for("degraded")
         follow.wait_for(f"{head} is gone")
         while_down = tvault("inspect", "events", "--config", str(cluster.config), "--node", head)
+        host, port = cluster.peers[head].removeprefix("http://").split(":")
+        with socket.create_server((host, int(port))):
+            examined = examine(cluster)
         seen = [len(each.seen) for each in (watch, lines, documents)]
         cluster.start(head)
         cluster.wait_until_whole()
@@ -141,7 +146,20 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
             follow.seen.decode(),
             codes[1],
             while_down,
+            examined,
         )
+
+
+def examine(cluster: Cluster) -> tuple[int, list[dict[str, Any]]]:
+    """The exit code of the doctor, and what is not ok but for the machine that tests run on."""
+    done = tvault("doctor", "--config", str(cluster.config), "--json")
+    assert done.stderr == ""
+    machine = ("disk", "limits")
+    return done.returncode, [
+        each
+        for each in json.loads(done.stdout)["checks"]
+        if each["result"] != "ok" and each["check"] not in machine
+    ]
 
 
 def inspect(scene: Scene, *arguments: str) -> str:
@@ -232,3 +250,34 @@ def test_the_last_change_and_its_reason_stand_in_the_overview(scene: Scene) -> N
     assert set(change["chain"]) == set(scene.cluster.nodes)
     assert scene.head not in change["before"]
     assert "last change: " in inspect(scene)
+
+
+def test_a_node_that_was_killed_and_came_back_holds_what_the_others_do(scene: Scene) -> None:
+    eventually(scene.cluster.agree)
+    document = json.loads(inspect(scene, "verify", "--json"))
+    assert (document["sound"], document["differences"]) == (True, [])
+    assert len({json.dumps([node["committed"], node["rows"]]) for node in document["nodes"]}) == 1
+
+
+def test_the_doctor_finds_nothing_amiss_with_a_whole_cluster_but_a_key_that_others_can_read(
+    scene: Scene,
+) -> None:
+    assert examine(scene.cluster) == (0, [])
+    key = scene.cluster.folder / "keys" / "token.key"
+    key.chmod(0o644)
+    code, amiss = examine(scene.cluster)
+    key.chmod(0o600)
+    failed = [each for each in amiss if each["result"] == "failed"]
+    assert (code, [(each["check"], each["about"]) for each in failed]) == (1, [("keys", "[keys] token")])
+    assert "(mode 0644)" in failed[0]["found"]
+
+
+def test_the_doctor_names_a_node_that_was_killed_and_who_has_its_port(scene: Scene) -> None:
+    code, amiss = scene.examined
+    told = {(each["result"], each["check"], each["about"]) for each in amiss}
+    assert code == 1
+    assert {("failed", "service", scene.head), ("warning", "chain", "")} <= told
+    assert {about for result, _, about in told if result == "failed"} == {scene.head}
+    (taken,) = [each["found"] for each in amiss if each["check"] == "ports"]
+    address = scene.cluster.peers[scene.head].removeprefix("http://")
+    assert taken.startswith(f"peer {address} is taken by process ")

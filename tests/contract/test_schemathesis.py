@@ -30,7 +30,7 @@ def test_no_request_is_answered_otherwise_than_the_document_says(front: Front, t
             *("--checks", "all", "--max-response-time", str(LONGEST_ANSWER_SECONDS)),
             *("--phases", "examples,coverage,fuzzing,stateful", "--mode", "all"),
             *("--continue-on-failure", "--generation-database", "none"),
-            *("--max-examples", EXAMPLES or "25", *(() if EXAMPLES else ("--seed", "1"))),
+            *("--max-examples", EXAMPLES or "15", *(() if EXAMPLES else ("--seed", "1"))),
         ],
         cwd=tmp_path,
         env=os.environ

@@ -94,11 +94,14 @@ def steps_of(block: str) -> list[Step]:
 
 def without_chance(text: str) -> str:
     """The text without what differs from vault to vault: keys, digits of tokens, ports, the journal's
-    digest, which node heads which view, and how many views there were: each begins with an entry."""
+    digest, which node heads which view, and how many views there were: each begins with an entry, and
+    when the last one did."""
     text = re.sub(r"tvk_[\w-]{43}", "tvk_…", text)
     text = re.sub(r"(tv1_\d+_)[0-9a-f]{32}", r"\1…", text)
     text = re.sub(r"(127\.0\.0\.1:)\d+", r"\1…", text)
-    table = r"^(n\d) +(?:head|middle|tail) +\d+ +(\d+) +(\d+) +[0-9a-f]{12} +(\d+) +(\w+) +(.+)$"
+    text = re.sub(r"^(whole: all nodes are in the chain of view) \d+, .+$", r"\1 …", text, flags=re.M)
+    text = re.sub(r"^last change: .+ (?:became|the first chain is) .+ ago$", "", text, flags=re.M)
+    table = r"^(n\d) +(?:head|middle|tail) +\d+ +(\d+) +(\d+) +(\d+) +[0-9a-f]{12} +(\w+)$"
 
     def without_views(row: re.Match[str]) -> str:
         name, last, committed, *rest = row.groups()

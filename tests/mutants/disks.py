@@ -24,6 +24,7 @@ _CUT_TESTS = "tests/scenarios/test_cut_on_disk.py"
 _FOLDER_TESTS = "tests/unit/server/test_folder.py"
 _RESTORING_TESTS = "tests/unit/server/test_restoring.py"
 _RESTORED_TESTS = "tests/unit/replication/test_restored.py"
+_GOES_ON = "test_restored_nodes_and_empty_ones_found_a_cluster_that_goes_on_from_the_backup"
 _BACKUP_TESTS = "tests/unit/store/test_backup.py"
 
 STEPS = (
@@ -151,10 +152,7 @@ RESTORES = (
         _ELECTION,
         "        empty = self._memory.log.end == promise.start\n",
         "        empty = self._memory.log.end.seq == 0\n",
-        tests=(
-            f"{_RESTORED_TESTS}"
-            "::test_restored_nodes_and_empty_ones_found_a_cluster_that_goes_on_from_the_backup",
-        ),
+        tests=(f"{_RESTORED_TESTS}::{_GOES_ON}",),
     ),
     mutant(
         "restored-nodes-vote",

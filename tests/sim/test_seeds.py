@@ -14,7 +14,7 @@ from tests.sim.report import FLOORS, Summary
 from tests.sim.run import Outcome, run_seed
 
 ROOT = Path(__file__).parents[2]
-FIXED = {1: range(6), 2: range(8), 3: range(40), 5: range(16)}
+FIXED = {1: range(4), 2: range(4), 3: range(28), 5: range(12)}
 CHUNK = 4
 SIZES = sorted(FIXED)
 

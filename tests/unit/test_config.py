@@ -121,6 +121,8 @@ def test_what_render_writes_is_read_back_whatever_the_names_hold(tmp_path: Path)
         (lambda t: t.replace("0a6f3c1e", "0A6F3C1E"), 2, "in lower case"),
         (lambda t: t.replace('"127.0.0.1:7101"', '"127.0.0.1"'), 12, "expected 'host:port'"),
         (lambda t: t.replace(":7101", ":0"), 12, "expected 'host:port'"),
+        (lambda t: t.replace("127.0.0.1:7101", "a..b:7101"), 12, "expected 'host:port'"),
+        (lambda t: t.replace("127.0.0.1:7101", f"{'a' * 64}.b:7101"), 12, "expected 'host:port'"),
         (lambda t: t.replace(":7101", ":65536"), 12, "from 1 to 65535"),
         (lambda t: t.replace("127.0.0.1:7101", "0.0.0.0:7101"), 12, "no address that others can reach"),
         (lambda t: t.replace('api = "127.0.0.1:7101"\n', ""), 10, "needs 'api': 'host:port'"),

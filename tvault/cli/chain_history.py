@@ -90,7 +90,7 @@ class View:
 
 def views_of(events: Iterable[Event], last: int | None = None) -> list[View]:
     """The views that these events tell of, the oldest first; with `last` so many of the newest."""
-    views: deque[View] = deque(maxlen=MOST_VIEWS if last is None else last)
+    views: deque[View] = deque(maxlen=MOST_VIEWS if last is None else min(last, MOST_VIEWS))
     for event in events:
         if event["event"] == "view":
             _take(views, event)

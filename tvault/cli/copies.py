@@ -59,8 +59,11 @@ def differences(checked: Sequence[tuple[Copy, Account]]) -> list[Difference]:
     for copy, other in checked:
         if copy is longest:
             continue
-        seq = first_difference(longest, copy, min(account.committed, other.committed))
-        has_same_rows = account.checked != other.checked or account.rows == other.rows
+        upto = min(account.committed, other.committed)
+        seq = first_difference(longest, copy, upto)
+        # Rows of entries that are not known to be committed may well differ.
+        is_comparable = account.checked == other.checked == upto
+        has_same_rows = not is_comparable or account.rows == other.rows
         if seq is not None or not (has_same_rows or account.findings or other.findings):
             found.append(Difference(longest.name, copy.name, seq))
     return found

@@ -9,6 +9,7 @@ from itertools import islice
 from tvault.cli.event_logs import Event, Logs
 from tvault.cli.event_text import text_of_value
 from tvault.cli.moments import moment_of, text_of
+from tvault.cli.output import say
 from tvault.events import Filter
 
 MOST_EVENTS = 1000
@@ -16,6 +17,9 @@ MOST_EVENTS = 1000
 
 CLOCKS_DIFFER = timedelta(minutes=5)
 """By so much the clock of a node may be behind that of another, and what it did is still found."""
+
+MOST_MS = 24 * 60 * 60 * 1000
+"""No call takes longer: an event that says so is not to be trusted."""
 
 NEEDED = {
     "ordered": ("seq", "view", "commands"),
@@ -30,7 +34,10 @@ OF_CALLS = ("time", "node", "event", "owner", "request_id", "duration_ms", "view
 def way_of(logs: Logs, wanted: Filter) -> list[Event]:
     """All events of the request `wanted.request_id`, and those of the entries that were ordered for it,
     in the order of time."""
-    own = list(islice(filter(_is_sound, logs.events(wanted)), MOST_EVENTS))
+    own = list(islice(filter(_is_sound, logs.events(wanted)), MOST_EVENTS + 1))
+    if len(own) > MOST_EVENTS:
+        del own[MOST_EVENTS:]
+        say(f"tvault: of this request there are more than {MOST_EVENTS:,} events: its way ends there")
     made = {(event["seq"], event["view"]) for event in own if event["event"] == "ordered"}
     if not made:
         return own
@@ -53,9 +60,11 @@ def in_words(way: Sequence[Event]) -> Iterator[tuple[str, str, str]]:
     """Time, node and what happened there, one after the other; how it stands at the end has no time."""
     told = [line for event in way for line in _told(event)]
     yield from sorted(told, key=lambda line: line[0])
-    for event in way:
-        if event["event"] == "ordered":
-            yield "", "", _outcome(event["seq"], way)
+    made = [(event["seq"], event["view"]) for event in way if event["event"] == "ordered"]
+    for seq, view in dict.fromkeys(made):
+        is_alone = len({other for each, other in made if each == seq}) == 1
+        name = f"entry {seq}" if is_alone else f"entry {seq} of view {view}"
+        yield "", "", f"{name} is {_outcome(seq, view, way)}"
 
 
 def _told(event: Event) -> Iterable[tuple[str, str, str]]:
@@ -69,10 +78,16 @@ def _told(event: Event) -> Iterable[tuple[str, str, str]]:
             yield time, node, f"{_entries(event)} on disk, written in {event.get('duration_ms', '-')} ms"
         case "truncate":
             yield time, node, f"dropped what was behind entry {event['after']}: {event.get('why', '-')}"
-        case _ if isinstance(event.get("duration_ms"), (int, float)):
+        case _ if _lasted(event):
             yield from _call(event)
         case _:
             yield time, node, name
+
+
+def _lasted(event: Event) -> bool:
+    """Whether it says how long it took, and that can be."""
+    took = event.get("duration_ms")
+    return isinstance(took, (int, float)) and 0 <= took <= MOST_MS
 
 
 def _call(event: Event) -> Iterable[tuple[str, str, str]]:
@@ -86,22 +101,26 @@ def _call(event: Event) -> Iterable[tuple[str, str, str]]:
     if event["event"] == "refused":
         yield asked, node, f"asked by {event.get('owner')}: {event.get('call')}"
         yield time, node, f"refused {spent}: {counts}"
+        return
+    rests = f", as of entry {event['seq']}" if event.get("seq") else ""
+    if event["event"] == "asked":
+        yield asked, node, f"asked by a gateway for {event.get('owner') or '-'}: {event.get('question')}"
+        yield time, node, f"answered the gateway {spent}{rests}"
     else:
         yield asked, node, f"asked by {event.get('owner')}: {event['event']}"
-        rests = f", as of entry {event['seq']}" if event.get("seq") else ""
         yield time, node, f"answered {spent}{rests}{': ' if counts else ''}{counts}"
 
 
-def _outcome(seq: int, way: Sequence[Event]) -> str:
-    """Where an entry is, as far as the events tell."""
+def _outcome(seq: int, view: int, way: Sequence[Event]) -> str:
+    """Where the entry is that was ordered in that view, as far as the events tell."""
+    cuts = [event for event in way if event["event"] == "truncate"]
     holding: dict[str, None] = {}
     for event in way:
-        if event["event"] == "stored" and event["first"] <= seq <= event["last"]:
+        if event["event"] == "stored" and _is_of(event, seq, view, cuts):
             holding[str(event["node"])] = None
-        elif event["event"] == "truncate" and event["after"] < seq:
+        elif event["event"] == "truncate" and _drops(event, seq, view):
             holding.pop(str(event["node"]), None)
-    where = f"on disk at {', '.join(sorted(holding))}" if holding else "on no disk that is known here"
-    return f"entry {seq} is {where}"
+    return f"on disk at {', '.join(sorted(holding))}" if holding else "on no disk that is known here"
 
 
 def _entries(event: Event) -> str:

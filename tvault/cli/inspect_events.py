@@ -7,6 +7,7 @@ import json
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import click
 
@@ -36,6 +37,15 @@ def _beginning_so(ctx: click.Context, param: click.Parameter, incomplete: str) -
     return [name for name in sorted(EVENTS) if name.startswith(incomplete)]
 
 
+def _utf8(ctx: click.Context, param: click.Parameter, given: Any) -> Any:
+    """What is not UTF-8 can be asked of no node, and is in no event."""
+    try:
+        " ".join([given] if isinstance(given, str) else given or ()).encode()
+    except UnicodeEncodeError:
+        raise click.BadParameter("it is not UTF-8", ctx, param) from None
+    return given
+
+
 @click.command("events", cls=VaultCommand)
 @click.option(
     "--event",
@@ -46,8 +56,21 @@ def _beginning_so(ctx: click.Context, param: click.Parameter, incomplete: str) -
     shell_complete=_beginning_so,
     help="This event; may repeat.",
 )
-@click.option("--owner", "owners", multiple=True, metavar="OWNER", help="Of this owner; may repeat.")
-@click.option("--request", "request_id", metavar="ID", help="Of the request with this Request-Id.")
+@click.option(
+    "--owner",
+    "owners",
+    multiple=True,
+    metavar="OWNER",
+    callback=_utf8,
+    help="Of this owner; may repeat.",
+)
+@click.option(
+    "--request",
+    "request_id",
+    metavar="ID",
+    callback=_utf8,
+    help="Of the request with this Request-Id.",
+)
 @click.option("--since", "begin", metavar="WHEN", help="From then on: 10m, 2h, 3d ago, or a time.")
 @click.option("--last", type=click.IntRange(0), metavar="N", help="The last N of them alone.")
 @click.option("--follow", is_flag=True, help="Go on with what happens, until Ctrl-C.")
@@ -106,7 +129,7 @@ def command(  # noqa: PLR0913  each is an option
 def _show_all(events: Iterable[Event], last: int | None, show: Callable[[Event], None]) -> int:
     """How many were shown."""
     count = 0
-    for event in events if last is None else deque(events, last):
+    for event in events if last is None else deque(events, min(last, sys.maxsize)):
         show(event)
         count += 1
     return count

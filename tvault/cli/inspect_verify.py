@@ -43,9 +43,9 @@ def command(
     are compared: the same digest at the last entry that both have committed proves the same history.
 
     Exit code 1 for any damage or difference, which is named by its file or by the first entry that
-    differs; 4 when a node did not answer. Stopped nodes are checked by their folders with --data,
-    without a configuration, and not a byte there changes; with --node as well, they are compared with
-    running ones. So is a backup with --backup.
+    differs; 4 when a node did not answer, or was started again meanwhile. Stopped nodes are checked by
+    their folders with --data, without a configuration, and not a byte there changes; with --node as
+    well, they are compared with running ones. So is a backup with --backup.
     """
     with ExitStack() as stack:
         inspected: list[Checkable] = [BackupCopy(Path(backup)) for backup in dict.fromkeys(backups)]
@@ -57,7 +57,7 @@ def command(
     if as_json:
         print_json(_document(outcomes, found, failure))
     else:
-        _show(outcomes, found)
+        _show(outcomes, found, is_compared=failure is None)
     for each, told in outcomes:
         if isinstance(told, VaultError):
             say(f"tvault: {visible(each.name)}: {told.detail}")
@@ -112,7 +112,7 @@ def _document(
     }
 
 
-def _show(outcomes: Sequence[Outcome], found: Sequence[Difference]) -> None:
+def _show(outcomes: Sequence[Outcome], found: Sequence[Difference], *, is_compared: bool) -> None:
     header = ("node", "committed", "checked", "tokens", "secret versions", "seconds", "outcome")
     print_table(header, [_row(each, told) for each, told in outcomes])
     for each, told in outcomes:
@@ -122,10 +122,10 @@ def _show(outcomes: Sequence[Outcome], found: Sequence[Difference]) -> None:
             click.echo(visible(text))
     for difference in found:
         click.echo(visible(str(difference)))
-    accounts = [told for _, told in outcomes if isinstance(told, Account)]
-    if len(accounts) > 1 and not found:
-        upto = sorted(account.committed for account in accounts)[-2]
-        click.echo(f"the same history on all that were checked, up to entry {upto}")
+    sound = [told for _, told in outcomes if isinstance(told, Account) and not told.findings]
+    if len(sound) > 1 and is_compared and not found:
+        upto = min(account.committed for account in sound)
+        click.echo(f"the same history on all that are sound, up to entry {upto}")
 
 
 def _row(each: Checkable, told: Account | VaultError) -> list[str]:

@@ -8,9 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+import msgspec
 
 from tvault.cli.copies import Account, Tell
+from tvault.cli.node_answers import Checking, Counting, Digest, Holdings, understood
 from tvault.cli.nodes import Nodes
 from tvault.config import NodeConfig
 from tvault.errors import VaultError
@@ -22,6 +26,8 @@ from tvault.store.sqlite import FILE_NAME
 from tvault.store.stopped import StoppedStore
 from tvault.store.verification import Finding, Verification
 from tvault.wire import PEER_STATE, PEER_VERIFY
+
+_Told = TypeVar("_Told")
 
 POLL_SECONDS = 0.2
 """How often a node is asked how far it has come."""
@@ -38,40 +44,45 @@ class NodeCopy:
         self._config = node
 
     def check(self, tell: Tell) -> Account:
-        told = self._ask("begin=1")
-        while not told["is_done"]:
-            tell(told["checked"] / max(1, told["upto"]))
+        told = self._ask("begin=1", Checking)
+        while not told.is_done:
+            tell(told.checked / max(1, told.upto))
             time.sleep(POLL_SECONDS)
-            told = self._ask(f"run={told['run']}")
-        if told["failure"] is not None:
-            raise VaultError("unavailable", f"the check was broken off: {told['failure']}")
+            told = self._ask(urlencode({"run": told.run}), Checking)
+        if told.failure is not None:
+            raise VaultError("unavailable", f"the check was broken off: {told.failure}")
         return Account(
-            committed=told["upto"],
-            checked=told["checked"],
-            rows=told["rows"],
-            findings=told["findings"],
-            seconds=told["seconds"],
+            committed=told.upto,
+            checked=told.checked,
+            rows=told.rows,
+            findings=[msgspec.structs.asdict(finding) for finding in told.findings],
+            seconds=told.seconds,
         )
 
     def digest_at(self, seq: int) -> str | None:
-        try:
-            return str(self._ask(f"seq={seq}")["digest"])
-        except VaultError as error:
-            if error.code == "not_found":
-                return None
-            raise
+        return self._ask(f"seq={seq}", Digest).digest
 
     def state(self, tell: Tell) -> dict[str, Any]:
         """What it holds.  Raises `VaultError`."""
         while "journal" not in (told := self._nodes.ask(self._config, PEER_STATE)):
-            tell(told["counted"] / max(1, told["of"]))
+            counting = understood(told, Counting)
+            tell(counting.counted / max(1, counting.of))
+        understood(told, Holdings)
         return told
 
     def close(self) -> None:
         """Nothing is open."""
 
-    def _ask(self, query: str) -> dict[str, Any]:
-        return self._nodes.ask(self._config, f"{PEER_VERIFY}?{query}")
+    def _ask(self, query: str, kind: type[_Told]) -> _Told:
+        """A node that has been started again neither knows its check any more, nor at once what is
+        committed: that is no damage."""
+        try:
+            answer = self._nodes.ask(self._config, f"{PEER_VERIFY}?{query}")
+        except VaultError as error:
+            if error.code == "not_found":
+                raise VaultError("unavailable", error.detail) from None
+            raise
+        return understood(answer, kind)
 
 
 class FolderCopy:

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import click
 import msgspec
@@ -171,7 +171,7 @@ class Overview:
 
 def chain_text(chain: list[str]) -> str:
     """A chain as people read it, head first."""
-    return " -> ".join(chain) or "no chain"
+    return visible(" -> ".join(chain)) or "no chain"
 
 
 def _change_text(change: Mapping[str, Any]) -> str:
@@ -200,7 +200,7 @@ class _Said(msgspec.Struct):
     standing: str | None = None
     promised: int | None = None
     incarnation: str | None = None
-    changed_at: datetime | None = None
+    changed_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     changed_view: int = 0
     changed_why: str | None = None
     changed_before: list[str] = []
@@ -237,7 +237,7 @@ def _described(node: NodeConfig, answer: dict[str, Any] | VaultError) -> dict[st
 def _cell(name: str, value: object) -> str:
     if value is None:
         return NOTHING
-    text = str(value)
+    text = visible(str(value))
     return text[:DIGEST_DIGITS] if name == "digest" else _coloured(text) if name == "health" else text
 
 

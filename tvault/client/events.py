@@ -10,6 +10,7 @@ import msgspec
 from tvault.errors import VaultError
 from tvault.events import Filter, Page
 from tvault.events.query import MOST_EVENTS, Question, query_of
+from tvault.events.reading import is_event
 from tvault.wire import PEER_EVENTS
 
 
@@ -36,4 +37,5 @@ def ask_events(
         told = msgspec.convert(answer, _Told)
     except msgspec.ValidationError:
         raise VaultError("internal", "what answers is no node of this version: no events") from None
-    return Page(told.events, told.next, told.end, told.skipped)
+    events = [event for event in told.events if is_event(event)]
+    return Page(events, told.next, told.end, told.skipped + len(told.events) - len(events))

@@ -84,9 +84,11 @@ class ParquetSource:
     def different_texts(self, place: Place, most: int) -> Iterator[list[str]]:
         """The texts at a place, each once in every part of the file, in lists of up to `most`."""
         name = self.schema.field(place.column).name
+        nth = self.schema.get_all_field_indices(name).index(place.column)  # of those called so
         for number in range(self.metadata.num_row_groups):
             for batch in self._batches(number, [name]):
-                leaf = plain(taken(batch.column(name), place.steps)).unique().drop_null()
+                column = batch.column(batch.schema.get_all_field_indices(name)[nth])
+                leaf = plain(taken(column, place.steps)).unique().drop_null()
                 for begin in range(0, len(leaf), most):
                     yield leaf.slice(begin, most).to_pylist()
 

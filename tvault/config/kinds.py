@@ -22,7 +22,8 @@ NODE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _KEY_ID = re.compile(KEY_ID_PATTERN, re.ASCII)
 _KEY_ITSELF = re.compile(r"[0-9a-fA-F]{32,}|tvk_.*", re.ASCII)
-_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]", re.ASCII)
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:.]+\]", re.ASCII)
 _EVERY_INTERFACE = {"0.0.0.0", "::"}  # noqa: S104 - refused below, never bound
 
 

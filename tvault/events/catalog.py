@@ -159,6 +159,10 @@ _REQUESTS: Final = {
         "a request with a valid API key was refused, or failed",
         ("owner", "request_id", "call", "status", "code", "duration_ms"),
     ),
+    "asked": Event(
+        "a question of a gateway was answered, for a request that it had taken",
+        ("owner", "request_id", "question", "duration_ms", "view", "seq"),
+    ),
     "key-refused": Event(
         "requests came without a valid API key; told once in ten seconds at most", ("count",)
     ),
@@ -187,6 +191,9 @@ FIELDS: Final = {
     "request_id": Field("text", "the `Request-Id` of the request's answer"),
     "requests": Field(
         "list of texts", "the `Request-Id` of each request that has a command in the entry"
+    ),
+    "question": Field(
+        "text", "what the gateway asked: `mint`, `rotate`, `look-up`, `find` and the like"
     ),
     "duration_ms": Field("number", "how long it took, in milliseconds"),
     "view": Field(

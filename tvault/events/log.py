@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections import deque
@@ -77,8 +78,12 @@ class EventLog:
 
     def _append(self, event: str, details: Mapping[str, Detail]) -> None:
         time = written_time(datetime.now(timezone.utc))
-        line = msgspec.json.encode({"time": time, "node": self._node, "event": event, **details}) + b"\n"
-        self._waiting.append(line)
+        said = {"time": time, "node": self._node, "event": event, **details}
+        try:
+            line = msgspec.json.encode(said)
+        except UnicodeEncodeError:  # a path whose bytes are not UTF-8 stands in what the system says
+            line = json.dumps(said, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")
+        self._waiting.append(line + b"\n")
         self._told.append((event, details))
 
     def _write_waiting(self) -> None:

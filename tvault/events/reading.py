@@ -16,6 +16,7 @@ from typing import IO, Any
 import msgspec
 
 from tvault.errors import VaultError
+from tvault.events.catalog import COMMON
 from tvault.events.files import FILE_NAME, rolled_name, rolled_numbers, written_time
 
 END = "end"
@@ -31,6 +32,7 @@ _SLACK_SECONDS = 1.0
 """How much earlier than its last event a file may say that it was changed: such times are coarse."""
 
 _TIME = slice(len('{"time":"'), len('{"time":"2026-11-25T17:29:15.208759Z'))
+_WRITTEN = re.compile(r"[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z", re.ASCII)
 _CURSOR = re.compile(r"([0-9]{1,18}):([0-9]{1,18})", re.ASCII)
 
 _decoder = msgspec.json.Decoder(dict[str, Any])
@@ -99,6 +101,20 @@ def pages(ask: Callable[[str], Page], after: str = "") -> Iterator[Page]:
         if page.is_end:
             return
         after = page.next
+
+
+def is_event(said: dict[str, Any]) -> bool:
+    """Whether it says when, where and what, as every event does: the time as `written_time` has it."""
+    time, node, event = (said.get(name) for name in COMMON)
+    if not (isinstance(time, str) and isinstance(node, str) and isinstance(event, str)):
+        return False
+    if _WRITTEN.fullmatch(time) is None:
+        return False
+    try:
+        datetime.fromisoformat(time[:-1])
+    except ValueError:
+        return False
+    return True
 
 
 class _File:
@@ -256,7 +272,7 @@ class _Reader:
         except (msgspec.DecodeError, RecursionError):  # the latter for what is nested too deep
             self._skipped += 1
             return
-        if not (isinstance(event.get("event"), str) and isinstance(event.get("node"), str)):
+        if not is_event(event):
             self._skipped += 1
         elif _fits(event, self._wanted):
             self._events.append(event)

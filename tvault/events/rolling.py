@@ -48,7 +48,11 @@ class RollingFile:
             size = self._roll(size)
         written = os.write(self._file, line)
         if written < len(line):
-            os.ftruncate(self._file, size)
+            try:
+                os.ftruncate(self._file, size)
+            except OSError:
+                self.close()  # half a line is closed when the file is opened again
+                raise
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def close(self) -> None:

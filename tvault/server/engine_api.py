@@ -10,6 +10,7 @@ from tvault.engine import Engine
 from tvault.errors import VaultError
 from tvault.model.commands import Mint, Rotate, WriteSecrets
 from tvault.model.records import LookTooLong
+from tvault.server.calls import EventSink
 from tvault.server.engine_wire import (
     MSGPACK_TYPE,
     ActiveEpoch,
@@ -51,10 +52,11 @@ class EngineApi:
 
     Each question keeps a thread of the peer port until it is answered; `turns` bounds how many do, so
     that the streams of the other nodes find theirs.  `status` gives the document for operators;
-    `refused` is told why a gateway was turned away.  `request_seconds` is how long a question may take.
+    `refused` is told why a gateway was turned away, `record` of every question that was answered.
+    `request_seconds` is how long a question may take.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  all that it is told and tells
         self,
         engine: Engine,
         terms: Terms,
@@ -63,6 +65,7 @@ class EngineApi:
         status: Callable[[], dict[str, Any]],
         request_seconds: float,
         refused: Callable[[str], None],
+        record: EventSink,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
@@ -72,6 +75,7 @@ class EngineApi:
         self._status = status
         self._request_seconds = request_seconds
         self._refused = refused
+        self._record = record
         self._told: set[str] = set()
         self._clock = clock
 
@@ -89,8 +93,18 @@ class EngineApi:
         self._check_terms(environ)
         with self._turns.one():  # while the body comes, too, so that what is in hand has a bound
             ask = decode_ask(_body_of(environ))
-            with traced(ask.request):
+            began = self._clock()
+            with traced(ask.request) as trace:
                 reply = self._reply(ask)
+            self._record(
+                "asked",
+                owner=getattr(ask.question, "owner", ""),
+                request_id=ask.request,
+                question=str(ask.question.__struct_config__.tag),
+                duration_ms=round((self._clock() - began) * 1000, 3),
+                view=trace.view,
+                seq=trace.seq,
+            )
         return Answer(encode_reply(reply), headers=(("Content-Type", MSGPACK_TYPE),))
 
     def _check_terms(self, environ: Environ) -> None:

@@ -73,4 +73,5 @@ def _sizes(folder: Path) -> dict[str, int]:
     log = 0
     with suppress(OSError):
         log = (folder / (FILE_NAME + LOG_SUFFIX)).stat().st_size
-    return {"journal": sizes.pop("journal") - log, "wal": log, **sizes}
+    # The log may have grown between the two looks.
+    return {"journal": max(0, sizes.pop("journal") - log), "wal": log, **sizes}

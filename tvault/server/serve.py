@@ -225,6 +225,7 @@ class RunningNode:
                 status=self._status.for_operators,
                 request_seconds=config.timing.request_timeout_ms / 1000,
                 refused=self._note_refusal,
+                record=self._events.record,
             ).routes()
             | MetricsApi(self._metrics).routes()
             | EventsApi(self._me.data).routes()

@@ -189,7 +189,8 @@ def read_journal(connection: sqlite3.Connection, previous: Position) -> Generato
     """
     after = (previous.seq,)
     entries = connection.execute(
-        "SELECT seq, view, kind, rows, digest FROM entry WHERE seq > ? ORDER BY seq", after
+        "SELECT seq, view, kind, rows, digest, committed, guard FROM entry WHERE seq > ? ORDER BY seq",
+        after,
     )
     blocks = BySeq(
         connection.execute(
@@ -266,7 +267,7 @@ def _rebuilt(
     epochs: Sequence[Any],
     secrets: SecretRows,
 ) -> Stored:
-    seq, view, number, count, digest = row
+    seq, view, number, count, digest, committed, guard = row
     try:
         kind = Kind(number)
         rows = Rows(
@@ -278,10 +279,13 @@ def _rebuilt(
         )
         body = body_of(kind, rows)
         expected = chain_digest(previous.digest, view, seq, kind, body)
+        is_guarded = guard == _guard(digest, committed)
     except _WRONG_TYPES:
         raise JournalDamaged(f"the columns of entry {seq} do not have their types") from None
     if seq != previous.seq + 1 or digest != expected or count != len(rows):
         raise JournalDamaged(f"the rows of entry {seq} do not give its digest")
+    if not is_guarded:
+        raise JournalDamaged(f"the commit position stored with entry {seq} is damaged")
     entry = Entry(seq=seq, view=view, kind=kind, body=body, digest=digest)
     return Stored(entry, rows, [block[1] for block in blocks], [start[1] for start in epochs])
 

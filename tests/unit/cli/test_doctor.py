@@ -21,7 +21,7 @@ from tvault.config import Config, load, read_keys
 from tvault.model.keys import KeyRing
 from tvault.replication.promise import Standing
 from tvault.replication.recovery import Identity
-from tvault.server.folder import DOUBTFUL, PROMISE_FILE, DataFolder
+from tvault.server.folder import DOUBTFUL, PROMISE_FILE, UNFINISHED, DataFolder
 
 CONFIG = Path("c/tvault.toml")
 TOKEN_KEY = Path("c/keys/token.key")
@@ -274,6 +274,30 @@ def test_files_that_will_be_set_aside_at_the_next_start_are_warned_of() -> None:
     assert bad(of_folder(identity())) == [("warning", "the promise file is damaged")]
     (FOLDER / PROMISE_FILE).unlink()
     assert bad(of_folder(identity())) == [("warning", "there is a journal, but no promise file")]
+
+
+def test_a_folder_that_is_half_restored_fails_as_a_node_does_in_it() -> None:
+    (FOLDER / UNFINISHED).mkdir(parents=True, mode=0o700)
+    FOLDER.chmod(0o700)
+    ((result, found),) = bad(of_folder(identity()))
+    assert (result, found.endswith("is half restored: no node starts in it")) == ("failed", True)
+
+
+@pytest.mark.parametrize("name", ["lock", "promise", "journal.sqlite-wal"])
+def test_a_file_that_the_node_could_not_open_fails(name: str) -> None:
+    filled()
+    (FOLDER / name).unlink(missing_ok=True)
+    (FOLDER / name).symlink_to("/nowhere/at/all")  # not even root opens it
+    ((result, found),) = bad(of_folder(identity()))
+    assert (result, f"{name} cannot be read and written" in found) == ("failed", True)
+
+
+def test_a_folder_that_the_system_tells_nothing_of_fails_and_ends_nothing(tvault: CommandLine) -> None:
+    """As another user's does, which no test that root runs can show: its name is too long."""
+    changed('data = "data/n1"', f'data = "{"d" * 300}"')
+    _, checks = examined(tvault)
+    assert ("folder", "n1") in amiss(checks)
+    assert checks[-1]["check"] == "service"
 
 
 def test_a_blank_node_is_warned_of() -> None:

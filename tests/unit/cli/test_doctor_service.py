@@ -65,7 +65,11 @@ def said(node: str, other: dict[str, Any]) -> dict[str, Any]:
 
 
 def found(
-    tvault: CommandLine, *down: str, configuration: dict[str, Any] | None = None, **of_n2: Any
+    tvault: CommandLine,
+    *down: str,
+    configuration: dict[str, Any] | None = None,
+    arguments: tuple[str, ...] = (),
+    **of_n2: Any,
 ) -> tuple[int, dict[tuple[str, str], list[tuple[str, str]]]]:
     """The exit code, and what is not ok, by check and node: results with what was found.  The peer
     addresses of the cluster are servers that say this."""
@@ -81,7 +85,7 @@ def found(
                 address = server.url.removeprefix("http://")
                 text = text.replace(f"127.0.0.1:{14_500 + number}", address)
         CONFIG.write_text(text)
-        ran = tvault("doctor", "--config", CONFIG, "--json")
+        ran = tvault("doctor", "--config", CONFIG, "--json", *arguments)
     amiss: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for each in ran.document["checks"]:
         if each["result"] != "ok" and each["check"] != "ports":  # no process serves clients there
@@ -107,6 +111,11 @@ def test_a_node_that_answers_at_the_address_of_another_fails(tvault: CommandLine
     assert (result, "node n3 answers" in why) == ("failed", True)
 
 
+def test_who_looks_at_one_node_is_told_nothing_of_the_whole_chain(tvault: CommandLine) -> None:
+    code, amiss = found(tvault, arguments=("--node", "n2"), health="unavailable", trouble="no chain")
+    assert (code, list(amiss)) == (1, [("nodes", "n2")])
+
+
 def test_an_answer_that_is_no_status_fails(tvault: CommandLine) -> None:
     _, amiss = found(tvault, view="four")
     assert [result for result, _ in amiss["service", "n2"]] == ["failed"]
@@ -127,6 +136,7 @@ def test_a_node_of_another_version_is_warned_of(tvault: CommandLine) -> None:
         ({"keys": "0" * 16}, "failed", "has another token key"),
         ({"master": "m2"}, "failed", "has another active master key"),
         ({"masters": {"m1": "0" * 16}}, "failed", "has another key under the master key id 'm1'"),
+        ({"master": 7}, "failed", "tells a configuration of another form"),
         ({"owners": "0" * 32}, "warning", "has other owners"),
     ],
 )

@@ -137,14 +137,24 @@ def test_different_histories_and_lost_events_are_told_below_the_table(tvault: Co
 
 
 def test_what_nodes_say_moves_no_cursor(tvault: CommandLine) -> None:
+    odd = {"role": "\x1b[2Jr", "chain": ["\x1b[2Jc"]}
     with ExitStack() as stack:
-        cluster(stack, tvault, [answer("n1", 12, "degraded", "\x1b[2Jgone"), None, None])
+        cluster(stack, tvault, [answer("n1", 12, "degraded", "\x1b[2Jgone", **odd), None, None])
         ran = tvault("inspect", "--config", "c/tvault.toml")
     assert b"\x1b" not in ran.out
-    assert b"\\x1b[2Jgone" in ran.out
+    for shown in (b"gone", b"r", b"c"):
+        assert b"\\x1b[2J" + shown in ran.out
 
 
-@pytest.mark.parametrize("wrong", [{"view": "four"}, {"journal": None}, {"changed_at": "today"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"view": "four"},
+        {"journal": None},
+        {"changed_at": "today"},
+        {"changed_at": "2026-01-01T00:00:00"},
+    ],
+)
 def test_a_node_whose_answer_makes_no_sense_is_taken_for_down(
     tvault: CommandLine, wrong: dict[str, Any]
 ) -> None:

@@ -12,6 +12,7 @@ import pytest
 from tests.unit.cli.logs import call, log_of, moment, ordered, stored
 from tests.unit.cli.running import CommandLine, Ran
 from tests.unit.client.canned import Canned, canned
+from tvault.cli.event_way import MOST_EVENTS
 from tvault.cli.moments import since
 from tvault.errors import VaultError
 from tvault.events import EventLog, Room
@@ -106,6 +107,19 @@ def test_a_time_that_is_none_and_a_folder_that_is_no_nodes_are_refused(tvault: C
         ran = tvault("inspect", "events", "--data", folder)
         assert (ran.code, ran.err.count("\n")) == (2, 1)
         assert ran.err.startswith(f"tvault: {folder} ")
+
+
+@pytest.mark.parametrize("option", ["--owner", "--request"])
+def test_what_is_not_utf_8_is_refused_by_its_option(tvault: CommandLine, option: str) -> None:
+    ran = tvault("inspect", "events", *two_logs(), option, "\udcff")
+    assert ran.code == 2
+    assert f"Invalid value for '{option}': it is not UTF-8" in ran.err
+
+
+@pytest.mark.parametrize("command", ["events", "chain"])
+def test_more_than_there_ever_is_may_be_asked_for(tvault: CommandLine, command: str) -> None:
+    ran = tvault("inspect", command, *two_logs(), "--last", 10**30)
+    assert ran.code == 0
 
 
 def test_a_duration_counts_back_from_now() -> None:
@@ -232,6 +246,15 @@ def test_a_request_that_only_read_has_no_entry_of_its_own(tvault: CommandLine) -
     ]
 
 
+def test_a_question_of_a_gateway_is_told_as_such(tvault: CommandLine) -> None:
+    asked = call(3, "asked", "r-1", 2, seq=7, question="look-up")
+    ran = tvault("inspect", "events", "--data", log_of("n1", asked), "--request", "r-1")
+    assert [line[33:] for line in ran.out.decode().splitlines()] == [
+        "asked by a gateway for A: look-up",
+        "answered the gateway after 2 ms, as of entry 7",
+    ]
+
+
 def test_a_request_that_was_refused_says_with_what(tvault: CommandLine) -> None:
     ran = tvault("inspect", "events", *three_logs(), "--request", "r-8")
     assert ran.out.decode().splitlines() == [
@@ -257,13 +280,54 @@ def test_events_that_somebody_has_spoiled_are_left_out_of_the_way(tvault: Comman
         {"at": 1, "event": "ordered", "seq": "42", "view": 7, "commands": 1, "requests": ["r-1"]},
         {"at": 2, "event": "stored", "request_id": "r-1", "view": 7},
         call(3, "tokenize", "r-1", 1, seq=None),
+        call(4, "lookup", "r-1", 1e300),
+        call(4, "lookup", "r-1", -1),
     ]
     folder = log_of("n1", *spoiled)
     ran = tvault("inspect", "events", "--data", folder, "--request", "r-1")
     assert [line[33:] for line in ran.out.decode().splitlines()] == [
         "asked by A: tokenize",
         "answered after 1 ms",
+        "lookup",
+        "lookup",
     ]
+
+
+def test_an_entry_that_was_dropped_and_ordered_again_is_told_apart_by_its_view(
+    tvault: CommandLine,
+) -> None:
+    head = log_of(
+        "n1",
+        ordered(1, 42, 5, "r-1"),
+        stored(1.1, 42, 42, 5),
+        {"at": 2, "event": "truncate", "after": 41, "end": 42, "view": 7, "why": "n2 has another"},
+        stored(3.1, 42, 42, 7),
+    )
+    next_head = log_of("n2", ordered(3, 42, 7, "r-1"), stored(3.1, 42, 42, 7))
+    ran = tvault("inspect", "events", "--data", head, "--data", next_head, "--request", "r-1")
+    assert [line[33:] for line in ran.out.decode().splitlines()[-2:]] == [
+        "entry 42 of view 5 is on no disk that is known here",
+        "entry 42 of view 7 is on disk at n1, n2",
+    ]
+
+
+def test_a_way_that_is_too_long_is_said_to_end(tvault: CommandLine) -> None:
+    """As that of an id which a client gives to all its requests."""
+    folder = log_of("n1", *[call(1, "lookup", "r-1", 1)] * (MOST_EVENTS + 1))
+    ran = tvault("inspect", "events", "--data", folder, "--request", "r-1")
+    assert (ran.code, len(ran.out.splitlines())) == (0, 2 * MOST_EVENTS)
+    assert ran.err == "tvault: of this request there are more than 1,000 events: its way ends there\n"
+
+
+def test_what_a_node_answers_that_is_no_event_is_left_out(tvault: CommandLine) -> None:
+    good = {"time": moment(1), "node": "n1", "event": "start"}
+    wrong = [{}, {**good, "time": "now"}, {**good, "event": ["start"]}, {**good, "node": None}]
+    page = {"events": [*wrong, good], "next": "1:1", "end": True, "skipped": 0}
+    with ExitStack() as stack:
+        configured(stack, tvault, [page])
+        ran = tvault("inspect", "events", "--node", "n1", "--config", "c/tvault.toml")
+    assert (ran.code, ran.out.decode().split()) == (0, [moment(1), "n1", "start"])
+    assert ran.err == "tvault: n1: lines of its log are no events, and are left out\n"
 
 
 def test_the_way_as_json_is_its_events_alone(tvault: CommandLine) -> None:

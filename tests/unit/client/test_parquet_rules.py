@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.unit.client.parquet_data import (
@@ -102,6 +103,16 @@ def test_without_metadata_values_tell_their_type(
     assert [
         value for value in read(back).column("c").to_pylist() if value != UNKNOWN and value is not None
     ] == values
+
+
+def test_of_columns_with_one_name_each_gets_the_type_of_its_own_values(vault: Vault) -> None:
+    table = pa.Table.from_arrays([pa.array([1, 2]), pa.array(["a", None])], names=["ssn", "ssn"])
+    tokens = pq.ParquetFile(io.BytesIO(converted(tokenize_file, vault, written(table))[0])).read()
+    plain = pa.Table.from_arrays(
+        [column.cast(pa.string()) for column in tokens.columns], names=tokens.column_names
+    )
+    back, _ = converted(detokenize_file, vault, written(plain, store_schema=False))
+    assert pq.ParquetFile(io.BytesIO(back)).read().equals(table)
 
 
 @pytest.mark.parametrize("values", [["a", 1], [1, "a"], [1, 1.0], [True, 1], [1, 2**70]])

@@ -19,7 +19,7 @@ from tests.unit.events.logged import (
     record_while_full,
     small,
 )
-from tvault.events import FILE_NAME, WAITING_EVENTS, Detail, EventLog
+from tvault.events import FILE_NAME, WAITING_EVENTS, Detail, EventLog, Filter, read
 
 
 def test_an_event_is_one_line_with_its_time_and_node(tmp_path: Path) -> None:
@@ -31,6 +31,18 @@ def test_an_event_is_one_line_with_its_time_and_node(tmp_path: Path) -> None:
     time = datetime.fromisoformat(str(event.pop("time")).replace("Z", "+00:00"))
     assert before <= time <= datetime.now(timezone.utc)
     assert event == {"node": "n1", "event": "tokenize", "owner": "A", "values": 3}
+
+
+def test_text_that_is_no_unicode_stops_nothing_and_spoils_no_line(tmp_path: Path) -> None:
+    """As the path of a file is whose bytes are not UTF-8, in what the system says of it."""
+    log = EventLog(tmp_path, "n1")
+    log.record("failure", why="no room: /data/\udcff\n\x1b")
+    log.record("stop")
+    assert [(line["event"], line.get("why")) for line in lines_of(tmp_path)] == [
+        ("failure", "no room: /data/?\n\x1b"),
+        ("stop", None),
+    ]
+    assert len(read(tmp_path, Filter()).events) == 2
 
 
 def test_events_of_earlier_runs_stay(tmp_path: Path) -> None:

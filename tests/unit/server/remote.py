@@ -67,6 +67,7 @@ def peer_port(engine: Engine, terms: Terms, refusals: list[str] | None = None) -
             status=lambda: STATUS | {"health": engine.health()},
             request_seconds=SECONDS,
             refused=told.append,
+            record=lambda *_, **__: None,
         ).routes(),
     )
     with listening(make_server(api.app, "127.0.0.1", 0, PLACES + 2)) as server:

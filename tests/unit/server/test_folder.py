@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import resource
+import threading
 from pathlib import Path
 
 import msgspec
@@ -15,7 +17,7 @@ from tvault.model.commands import Rows, encode_rows
 from tvault.replication.entry import ORIGIN, Kind, follow
 from tvault.replication.promise import Promise, Standing
 from tvault.replication.recovery import Identity
-from tvault.server.folder import DOUBTFUL, PROMISE_FILE, DataFolder, Opened
+from tvault.server.folder import DOUBTFUL, LOCK_FILE, PROMISE_FILE, DataFolder, Opened
 from tvault.store.sqlite import FILE_NAME
 
 ME = Identity("c", ("n1", "n2", "n3"), "n1", "key 1")
@@ -202,3 +204,13 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
         DataFolder(tmp_path)
     folder.close()
     DataFolder(tmp_path).close()
+
+
+def test_who_looks_whether_a_folder_is_in_use_keeps_no_node_from_starting(tmp_path: Path) -> None:
+    live_once(tmp_path)
+    look = os.open(tmp_path / LOCK_FILE, os.O_RDONLY)
+    fcntl.flock(look, fcntl.LOCK_SH)
+    end_of_look = threading.Timer(0.05, os.close, [look])
+    end_of_look.start()
+    DataFolder(tmp_path).close()
+    end_of_look.join()

@@ -101,6 +101,7 @@ def test_sound_files_are_found_sound_running_and_stopped(tmp_path: Path) -> None
         ("UPDATE secret_version SET key_id = 'm9'", LAST - 1, f"entry {LAST - 1}"),
         ("DELETE FROM secret_end", LAST, f"entry {LAST}"),
         ("UPDATE epoch SET epoch = 7 WHERE seq = 10", 10, "entry 10"),
+        ("UPDATE entry SET committed = committed + 1 WHERE seq = 9", 9, "stored with entry 9"),
     ],
 )
 def test_a_row_that_was_changed_or_removed_is_named_by_the_first_entry_that_is_not_whole(

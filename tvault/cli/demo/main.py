@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable
 
@@ -42,7 +43,7 @@ def command(records: int, *, pause: bool, keep: bool) -> None:
     clients at once, a node killed and back, owners apart, a new epoch, a join in DuckDB, a password.
     Each claim is checked as it is made, and a false one ends the demo with exit code 1.
 
-    Nodes and folder are gone at the end, however it comes.
+    Nodes and folder are gone at the end, after Ctrl-C too; a kill -9 leaves the folder.
     """
     if pause and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise VaultError("usage", "--pause waits for Enter: it needs a terminal")
@@ -57,5 +58,7 @@ def command(records: int, *, pause: bool, keep: bool) -> None:
             if keep:
                 click.echo(f"\nkept: {cluster.place}")
                 if (cluster.place / CONFIG).exists():
-                    click.echo(f"start it with: tvault up --config {cluster.place / CONFIG}")
+                    click.echo(
+                        f"start it with: tvault up --config {shlex.quote(str(cluster.place / CONFIG))}"
+                    )
                     click.echo(f"API keys: {cluster.place}/clinic.key and lab.key")

@@ -16,6 +16,9 @@ NUMBERS = 1_000_000
 FEWEST, MOST = 500, 500_000
 """How many records there can be: enough to kill a node among them; as many as have numbers."""
 
+NUMBERS_LIKE = rb"000-\d\d-\d{4}|MRN\d{7}|\+1-000-\d{3}-\d{6}"
+"""What the numbers of these people look like."""
+
 FIELDS = ("ssn", "patient.mrn", "contacts[*].phone")
 """What becomes tokens."""
 

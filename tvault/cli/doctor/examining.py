@@ -87,7 +87,8 @@ def _service(config: Config, heard: Sequence[Heard], terms: Terms) -> Iterator[F
     yield from releases_found(heard)
     yield from agreement_found(heard, terms, owners, [node.id for node in config.nodes])
     yield from clocks_found([each.clock for each in heard if each.clock is not None])
-    yield from chain_found(config.cluster_id, heard)
+    if len(heard) == len(config.nodes):  # of some nodes nobody can tell how all are
+        yield from chain_found(config.cluster_id, heard)
     yield from nodes_found(heard)
 
 

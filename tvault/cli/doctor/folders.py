@@ -12,13 +12,16 @@ from pathlib import Path
 from tvault.cli.doctor.findings import Finding, size_text
 from tvault.config import NodeConfig
 from tvault.errors import VaultError
-from tvault.replication.promise import Standing
+from tvault.replication.promise import Promise, Standing
 from tvault.replication.recovery import ForeignFolder, Identity, refuse_foreign
-from tvault.server.folder import ASIDE, DOUBTFUL, LOCK_FILE, PROMISE_FILE
+from tvault.server.folder import ASIDE, DOUBTFUL, LOCK_FILE, PROMISE_FILE, UNFINISHED
 from tvault.server.sizes import sizes_of
 from tvault.store.failures import PromiseDamaged
 from tvault.store.promise import read_promise
-from tvault.store.sqlite import FILE_NAME
+from tvault.store.sqlite import FILE_NAME, INDEX_FOLDER
+
+NEEDED = (LOCK_FILE, PROMISE_FILE, FILE_NAME, INDEX_FOLDER)
+"""How the names begin of what a node does not start without.  (It does without its event log.)"""
 
 
 def folder_found(node: NodeConfig, identity: Identity | None, user: int) -> Iterator[Finding]:
@@ -46,7 +49,7 @@ def folder_found(node: NodeConfig, identity: Identity | None, user: int) -> Iter
 
 
 def is_in_use(folder: Path) -> bool:
-    """Whether a process has the folder.  (For an instant a node that starts just now is kept out.)"""
+    """Whether a process has the folder.  (A node that starts in this instant waits for its end.)"""
     with suppress(OSError), (folder / LOCK_FILE).open("rb") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -56,8 +59,11 @@ def is_in_use(folder: Path) -> bool:
 
 
 def was_used(folder: Path) -> bool:
-    """Whether a node has run in it."""
-    return (folder / PROMISE_FILE).exists()
+    """Whether a node has run in it, or this user may not know."""
+    try:
+        return (folder / PROMISE_FILE).exists()
+    except OSError:
+        return True
 
 
 def existing(folder: Path) -> Path:
@@ -83,6 +89,10 @@ def _place(about: str, folder: Path, user: int) -> Finding:
     if told.st_uid != user:
         found = f"{folder} belongs to user {told.st_uid}, not to the user of this command"
         return Finding("folder", about, "warning", found, "run it as the user of the node")
+    for file in folder.iterdir():
+        if file.name.startswith(NEEDED) and not os.access(file, os.R_OK | os.W_OK):
+            found = f"{file} cannot be read and written by this user"
+            return Finding("folder", about, "failed", found, "give it to the user of the node")
     mode = stat.S_IMODE(told.st_mode)
     if mode & 0o077:
         found = f"{folder} is open to other users (mode {mode:04o})"
@@ -92,6 +102,9 @@ def _place(about: str, folder: Path, user: int) -> Finding:
 
 def _content(about: str, folder: Path, identity: Identity | None) -> Finding:
     """What a node would find here."""
+    if (folder / UNFINISHED).exists():
+        found = f"{folder} is half restored: no node starts in it"
+        return Finding("folder", about, "failed", found, "repeat tvault restore")
     set_aside = "its files are set aside at the next start, and copied from the others"
     if (folder / DOUBTFUL).exists():
         return Finding("folder", about, "warning", "the node has found its files damaged", set_aside)
@@ -106,6 +119,11 @@ def _content(about: str, folder: Path, identity: Identity | None) -> Finding:
             found = "there is a journal, but no promise file"
             return Finding("folder", about, "warning", found, set_aside)
         return Finding("folder", about, "ok", f"{folder}: no node has run here yet")
+    return _promised(about, folder, promise, identity)
+
+
+def _promised(about: str, folder: Path, promise: Promise, identity: Identity | None) -> Finding:
+    """What the promise of a node says that has used the folder."""
     try:
         if identity is not None:
             refuse_foreign(promise, identity)

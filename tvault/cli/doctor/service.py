@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 
 import msgspec
 
@@ -79,8 +78,10 @@ def agreement_found(
             continue
         about, said = each.node.id, each.told.configuration
         why = None if said.get("format") == FORMAT else "has another message format"
-        with suppress(msgspec.ValidationError):
+        try:
             why = why or terms.refusal(msgspec.convert({**said, "format": terms.format}, Terms))
+        except msgspec.ValidationError:
+            why = "tells a configuration of another form"
         if each.told.ensemble != list(ensemble):
             why = f"has another ensemble ({', '.join(each.told.ensemble)})"
         if why is not None:
