@@ -20,14 +20,16 @@ LONGEST_ANSWER_SECONDS = 10  # twice the default of request_timeout_ms: the mach
 
 
 def test_no_request_is_answered_otherwise_than_the_document_says(front: Front, tmp_path: Path) -> None:
-    """All phases (examples, coverage, fuzzing, sequences of calls) with all checks and none left out,
-    but for refusals that no document can foresee (see `CONFIG`)."""
+    """All phases (examples, coverage, fuzzing, sequences of calls) with all checks but for what no
+    document can foresee (see `CONFIG`), and for one: what a secret was stays readable, by version and by
+    moment, after it is deleted."""
     done = subprocess.run(
         [
             *(sys.executable, "-m", "schemathesis.cli", "--no-color", "--config-file", str(CONFIG)),
             *("run", str(OPENAPI)),
             *("--url", front.url, "--header", f"Authorization: Bearer {front.keys['A']}"),
-            *("--checks", "all", "--max-response-time", str(LONGEST_ANSWER_SECONDS)),
+            *("--checks", "all", "--exclude-checks", "use_after_free"),
+            *("--max-response-time", str(LONGEST_ANSWER_SECONDS)),
             *("--phases", "examples,coverage,fuzzing,stateful", "--mode", "all"),
             *("--continue-on-failure", "--generation-database", "none"),
             *("--max-examples", EXAMPLES or "15", *(() if EXAMPLES else ("--seed", "1"))),
