@@ -40,6 +40,11 @@ def configured_columns(vault: Vault, names: Iterable[str]) -> list[str]:
     return [name for name, paths in meant.items() if any(path in fields for path in paths)]
 
 
+def field_meant_by(name: str) -> str:
+    """What a column may have been meant to be called: without blanks around it, in small letters."""
+    return name.strip().lower()
+
+
 def _meant_by(name: str) -> list[FieldPath]:
     try:
         return [FieldPath((name,)), parse_path(name)]

@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import re
 
+from tvault.client.records import FOR_GOOD
 from tvault.errors import VaultError
 
 DELIMITERS = b",;\t|"
 """What stands between cells, as a header can tell."""
+
+SPLIT_BYTES = 256 * 1024
+"""How much is split at its quotes at a time: each of them takes a hundred bytes then."""
 
 # No text in UTF-8 holds these bytes.
 _LINE_END, _RETURN, _QUOTE = b"\xff", b"\xfe", b"\xfd"
@@ -36,7 +40,7 @@ class Quotes:
         self._show = bytes.maketrans(hidden + _QUOTE, plain + b'"')
         # In text without what stands in quotes: a quote that does not begin or end a cell.
         self._odd = re.compile(rb'[^"\n%b]"|"[^"\r\n%b]' % (cut, cut))
-        self._cell = re.compile(rb'("[^"]*(?:""[^"]*)*)("|\Z)|[^\n%b]+' % cut)
+        self._cell = re.compile(rb'("[^"]*(?:""[^"]*)*%b)("|\Z)|[^\n%b]+' % (FOR_GOOD, cut))
 
     def hide(self, text: bytes, line: int) -> tuple[bytes, bool]:
         """The text with other bytes, as many, in the place of what cuts cells and rows but stands in
@@ -46,13 +50,22 @@ class Quotes:
         """
         if b'"' not in text:
             return text, False
-        parts = text.split(b'"')
-        is_open = len(parts) % 2 == 0
-        outside = b'"'.join(parts[::2]) + (b'"' if is_open else b"")
-        if self._odd.search(outside):
+        hidden: list[bytes] = []
+        outside: list[bytes] = []
+        is_open = False
+        for begin in range(0, len(text), SPLIT_BYTES):
+            parts = text[begin : begin + SPLIT_BYTES].split(b'"')
+            first = 0 if is_open else 1  # of the parts in quotes
+            outside.append(b'"'.join(parts[1 - first :: 2]))
+            if inside := parts[first::2]:
+                parts[first::2] = b'"'.join(inside).translate(self._hide).split(b'"')
+            hidden.append(b'"'.join(parts))
+            is_open = len(parts) % 2 == first ^ 1
+            if is_open and len(parts) > 1:
+                outside.append(b'"')
+        if self._odd.search(b"".join(outside)):
             return self._hide_one_by_one(text, line)
-        parts[1::2] = b'"'.join(parts[1::2]).translate(self._hide).split(b'"')
-        return b'"'.join(parts), is_open
+        return b"".join(hidden), is_open
 
     def _hide_one_by_one(self, text: bytes, line: int) -> tuple[bytes, bool]:
         is_open = False

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Protocol, TypeVar
 
 from tvault.client.bulk import Bulk
 from tvault.client.chosen_fields import ChosenFields
-from tvault.client.configured import configured_columns
+from tvault.client.configured import configured_columns, field_meant_by
 from tvault.client.csv_batches import chosen_cells, token_cells
 from tvault.client.csv_file import CsvFile
 from tvault.client.csv_values import CellConverter
@@ -140,7 +140,7 @@ def _csv(run: _Run) -> Summary:
 def _columns(run: _Run, names: list[str]) -> list[int]:
     """Where the columns stand that are to be converted."""
     name = run.job.name
-    chosen = list(dict.fromkeys(run.job.columns)) or configured_columns(run.vault, names)
+    chosen = list(dict.fromkeys(run.job.columns)) or _configured(run, names)
     if not chosen:
         told = f"none of the {len(names)} columns in the header of {name} is a configured field"
         raise VaultError("usage", f"{told}; name those to convert by --columns")
@@ -151,6 +151,19 @@ def _columns(run: _Run, names: list[str]) -> list[int]:
     if doubled:
         raise VaultError("usage", f"{name} has more than one column {', '.join(doubled)} in its header")
     return [names.index(column) for column in chosen]
+
+
+def _configured(run: _Run, names: list[str]) -> list[str]:
+    """The columns that are configured fields.  One that was meant to be, as far as can be told, is
+    refused: its values would pass as they are."""
+    meant = {name: field_meant_by(name) for name in names}
+    fields = set(configured_columns(run.vault, [*meant, *meant.values()]))
+    for name, field in meant.items():
+        if name not in fields and field in fields and field not in meant:
+            told = f"the column '{name}' in the header of {run.job.name} is no configured field"
+            way = "rename it, or name the columns to convert by --columns"
+            raise VaultError("usage", f"{told}, but {field} is; {way}")
+    return [name for name in meant if name in fields]
 
 
 def _parquet(run: _Run) -> Summary:

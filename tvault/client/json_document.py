@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 from tvault.client.records import (
     MOST_RECORD_BYTES,
+    STRING,
     Batch,
     Cut,
     Gathering,
@@ -25,7 +26,7 @@ RUN_BYTES = 1024 * 1024
 
 _BLANKS = re.compile(rb"[ \t\r\n]*")
 # A whole string, a bracket, or the quote that begins a string whose end has not been read.
-_MARK = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|["{}\[\]]', re.DOTALL)
+_MARK = re.compile(rb'%b|["{}\[\]]' % STRING, re.DOTALL)
 
 
 def json_batches(source: BinaryIO, cut: Cut) -> Iterator[Batch]:

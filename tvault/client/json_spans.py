@@ -9,20 +9,20 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from tvault.client.records import STRING
 from tvault.model.fields import EACH, FieldPath
 
 Kind = Literal["value", "object", "array", "not_an_object", "not_an_array"]
 
 _BLANKS = rb"[ \t\r\n]*"
-_STRING = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
 # A value, with the blanks after it, unless it is an object or an array.  The text is known to be JSON:
 # what is no string ends before one of these bytes.
-_VALUE = rb"(?:(%b|[^\]\[{}\", \t\r\n][^\]\[{}, \t\r\n]*)%b)?" % (_STRING, _BLANKS)
-_MEMBER = re.compile(rb"[{,]%b(%b)%b:%b%b" % (_BLANKS, _STRING, _BLANKS, _BLANKS, _VALUE), re.DOTALL)
+_VALUE = rb"(?:(%b|[^\]\[{}\", \t\r\n][^\]\[{}, \t\r\n]*)%b)?" % (STRING, _BLANKS)
+_MEMBER = re.compile(rb"[{,]%b(%b)%b:%b%b" % (_BLANKS, STRING, _BLANKS, _BLANKS, _VALUE), re.DOTALL)
 _ELEMENT = re.compile(rb"[\[,]%b()%b" % (_BLANKS, _VALUE), re.DOTALL)
 _NO_ELEMENTS = re.compile(rb"\[%b\]" % _BLANKS)
 _AFTER = re.compile(_BLANKS)
-_MARK = re.compile(rb"%b|[\]\[{}]" % _STRING, re.DOTALL)
+_MARK = re.compile(rb"%b|[\]\[{}]" % STRING, re.DOTALL)
 
 
 @dataclass(frozen=True)

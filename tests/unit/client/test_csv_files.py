@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 from tests.unit.client.remembering import RememberingVault
 from tests.unit.client.test_files import Ahead
 from tvault.client.csv_file import READ_BYTES
+from tvault.client.csv_quotes import SPLIT_BYTES
 from tvault.client.files import detokenize_file, retokenize_file, tokenize_file
 from tvault.client.job import Job, Summary
 from tvault.client.records import Cut
@@ -316,3 +319,53 @@ def test_progress_ends_with_the_end_of_the_file(rest: bytes) -> None:
         converted(tokenize_file, vault, content, job, 3)
     assert seen == sorted(seen)
     assert seen[-1] == (len(content), 3 if rest else 2)
+
+
+@pytest.mark.parametrize("name", [" ssn", "SSN", "Ssn ", '"\tssn"'])
+def test_a_column_that_is_all_but_called_like_a_configured_field_does_not_pass(name: str) -> None:
+    content = f"patient.mrn,{name}\n1,secret\n".encode()
+    target = io.BytesIO()
+    with RememberingVault() as vault:
+        with pytest.raises(
+            VaultError, match=r"f\.csv is no configured field, but ssn is; .*--columns"
+        ) as e:
+            tokenize_file(vault, io.BytesIO(content), target, CSV)
+        assert (e.value.code, target.getvalue()) == ("usage", b"")
+        by_name = replace(CSV, columns=("patient.mrn",))
+        assert converted(tokenize_file, vault, content, by_name).endswith(b",secret\n")
+        both = content.replace(b"\n", b",ssn\n", 1).replace(b"secret", b"s,x")
+        assert converted(tokenize_file, vault, both).count(b"tv1_") == 2
+
+
+@pytest.mark.parametrize("before", range(7))
+@pytest.mark.parametrize("cell", ['5" pipe', "5 pipe"])
+def test_quotes_mean_the_same_wherever_a_long_row_is_split(before: int, cell: str) -> None:
+    long = "y" * (SPLIT_BYTES - len("n,ssn,m\n") - before)
+    note = f'"{long}""",x,"""a,\n"",""b"""' + "\n" + f'{cell},"x",{long}'
+    content = f"n,ssn,m\n{note}\n".encode()
+    with RememberingVault() as vault:
+        tokens = converted(tokenize_file, vault, content)
+        token = vault.token("x").encode()
+        assert tokens == content.replace(b",x,", b",%b," % token).replace(b'"x"', b'"%b"' % token)
+        assert converted(detokenize_file, vault, tokens) == content
+
+
+@pytest.mark.parametrize(
+    ("content", "most"),
+    [
+        (b"\n" * 500_000 + b"ssn,n\nx,1\n", 10),
+        (b"ssn,n\nx," + b'"' * 1_000_000 + b"\n", 40),
+        (b'ssn,n\n5" pipe,' + b'"' * 1_000_000 + b"\n", 40 if sys.version_info >= (3, 11) else 150),
+    ],
+    ids=["blank lines", "quotes", "quotes beside an odd one"],
+)
+def test_a_row_takes_a_few_times_its_bytes_whatever_it_is_made_of(content: bytes, most: int) -> None:
+    with RememberingVault() as vault:
+        converted(tokenize_file, vault, b"ssn,n\nx,1\n")  # what is loaded at the first time
+        tracemalloc.start()
+        try:
+            converted(tokenize_file, vault, content)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < most * len(content)
