@@ -100,7 +100,8 @@ def without_chance(text: str) -> str:
     text = re.sub(r"(tv1_\d+_)[0-9a-f]{32}", r"\1…", text)
     text = re.sub(r"(127\.0\.0\.1:)\d+", r"\1…", text)
     text = re.sub(r"^(whole: all nodes are in the chain of view) \d+, .+$", r"\1 …", text, flags=re.M)
-    text = re.sub(r"^last change: .+ (?:became|the first chain is) .+ ago$", "", text, flags=re.M)
+    change = r"^last change: \S+, view \d+(?:: .+ became .+)? \(.+\), .+ ago$"
+    text = re.sub(change, "last change: …", text, flags=re.M)
     table = r"^(n\d) +(?:head|middle|tail) +\d+ +(\d+) +(\d+) +(\d+) +[0-9a-f]{12} +(\w+)$"
 
     def without_views(row: re.Match[str]) -> str:
