@@ -105,7 +105,7 @@ def test_what_is_wrong_with_a_backup_or_a_place_for_it_is_told(cluster: Cluster,
     assert (again.returncode, "exists already" in again.stderr) == (2, True)
     running = run(cluster, "restore", target)
     assert (running.returncode, "is in use" in running.stderr) == (2, True)
-    flip_bit(target / "entries", 1000)
+    flip_bit(target / "entries", (target / "entries").stat().st_size // 2)
     damaged = tvault("inspect", "verify", "--backup", str(target), "--json")
     assert damaged.returncode == 1
     assert not json.loads(damaged.stdout)["sound"]

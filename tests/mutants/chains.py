@@ -117,7 +117,8 @@ CHAINS = (
         more=(
             Edit(
                 _COPYING,
-                "    if before is None or not _continues(before, entry, view):\n        return False\n",
+                "    if before is None or entry.view > view or not continues(before, entry):\n"
+                "        return False\n",
                 "",
             ),
         ),

@@ -174,7 +174,7 @@ RESTORES = (
         "backups-are-believed",
         "4 every entry of a backup follows the one before it",
         _BACKUP,
-        "                if not _follows(previous, entry):\n",
+        "                if not continues(previous, entry):\n",
         "                if False:\n",
         tests=(f"{_BACKUP_TESTS}::test_an_entry_that_changed_is_named_and_not_shown",),
     ),

@@ -15,21 +15,30 @@ from tvault.client.sessions import open_session
 from tvault.errors import VaultError
 from tvault.trust import distrust
 
+_HEALTH_STATUSES = {HTTPStatus.OK, HTTPStatus.SERVICE_UNAVAILABLE}
+
 
 def node_health(url: str, timeout_s: float, ca: str | Path | None = None) -> str | None:
     """A node's own word on its health (`ok`, `degraded`, `unavailable`); None when it is not there.
 
-    Raises `VaultError` (`unreachable`) when its certificate is not trusted, as `peer_status` does.
+    Raises `VaultError` (`unreachable`) when its certificate is not trusted.
     """
-    return _one_answer(url, wire.HEALTH, {}, timeout_s, ca, {200, 503}).get("status")
-
-
-def peer_status(
-    url: str, credential: str, timeout_s: float, ca: str | Path | None = None
-) -> dict[str, Any] | None:
-    """What one node says of itself to a bearer of the cluster's credential, or None when it does not."""
-    headers = {"Authorization": f"Bearer {credential}"}
-    return _one_answer(url, wire.PEER_STATUS, headers, timeout_s, ca, {200}) or None
+    try:
+        with open_session([url], 1, ca) as session:
+            answer = session.get(url + wire.HEALTH, timeout=timeout_s, allow_redirects=False)
+            body = answer.content if answer.status_code in _HEALTH_STATUSES else b"null"
+    except requests.exceptions.RequestException as error:
+        why = distrust(error)
+        body = b"null"
+    else:
+        why = None
+    if why is not None:
+        raise untrusted(url, why)
+    try:
+        document = wire.decode_json(body)
+    except VaultError:
+        return None
+    return document.get("status") if isinstance(document, dict) else None
 
 
 class PeerPort:
@@ -82,25 +91,4 @@ def ask_peer(
     """The document that one node answers at `path` of its peer port.  Raises as `PeerPort` does."""
     with PeerPort(url, credential, timeout_s, ca) as port:
         document = wire.decode_json(port.get(path))
-    return document if isinstance(document, dict) else {}
-
-
-def _one_answer(
-    url: str, path: str, headers: dict[str, str], timeout_s: float, ca: str | Path | None, good: set[int]
-) -> dict[str, Any]:
-    try:
-        with open_session([url], 1, ca) as session:
-            answer = session.get(url + path, headers=headers, timeout=timeout_s, allow_redirects=False)
-            body = answer.content if answer.status_code in good else b"null"
-    except requests.exceptions.RequestException as error:
-        why = distrust(error)
-        body = b"null"
-    else:
-        why = None
-    if why is not None:
-        raise untrusted(url, why)
-    try:
-        document = wire.decode_json(body)
-    except VaultError:
-        return {}
     return document if isinstance(document, dict) else {}

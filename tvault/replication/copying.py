@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tvault.replication.entry import ORIGIN, Entry, Position, chain_digest
+from tvault.replication.entry import ORIGIN, Entry, Position, continues
 from tvault.replication.log import Log
 from tvault.replication.memory import Memory, ProtocolViolation
 
@@ -19,7 +19,7 @@ def take(memory: Memory, entry: Entry, view: int) -> bool:
     if own == entry.position:
         return True
     before = log.position(entry.seq - 1)
-    if before is None or not _continues(before, entry, view):
+    if before is None or entry.view > view or not continues(before, entry):
         return False
     if own is not None:
         if entry.seq <= log.committed:
@@ -55,9 +55,3 @@ def _cut(memory: Memory, after: int, view: int) -> None:
     log.cut(after)
     if memory.promise.mark.seq > after:
         memory.remember(mark=log.end)
-
-
-def _continues(before: Position, entry: Entry, view: int) -> bool:
-    in_order = before.view <= entry.view <= view
-    digest = chain_digest(before.digest, entry.view, entry.seq, entry.kind, entry.body)
-    return in_order and digest == entry.digest

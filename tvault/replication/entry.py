@@ -61,6 +61,13 @@ def chain_digest(previous: bytes, view: int, seq: int, kind: Kind, body: bytes) 
     return state.digest()
 
 
+def continues(previous: Position, entry: Entry) -> bool:
+    """Whether the entry is the next one of the history that ends at `previous`, of its view or a later
+    one."""
+    digest = chain_digest(previous.digest, entry.view, entry.seq, entry.kind, entry.body)
+    return entry.seq == previous.seq + 1 and entry.view >= previous.view and digest == entry.digest
+
+
 def follow(previous: Position, view: int, kind: Kind, body: bytes) -> Entry:
     """The entry that continues `previous` in `view`."""
     seq = previous.seq + 1

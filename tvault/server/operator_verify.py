@@ -9,13 +9,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from urllib.parse import parse_qs
 from uuid import uuid4
 
 from tvault.errors import VaultError
 from tvault.server.peer_api import Handler
 from tvault.server.web import Answer, Environ, json_answer
+from tvault.store.checking import Record
 from tvault.store.failures import JournalDamaged, StoreFailure
 from tvault.store.ports import Store
 from tvault.store.verification import Verification
@@ -28,13 +29,6 @@ interpreter to others."""
 
 ABANDONED_SECONDS: Final = 10.0
 """A check that nobody has asked about for so long ends."""
-
-
-class Record(Protocol):
-    """Notes an event of the node."""
-
-    def __call__(self, event: str, *, entries: int, seconds: float) -> None:
-        """Note it."""
 
 
 class _Run:

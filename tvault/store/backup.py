@@ -23,7 +23,7 @@ import msgspec
 
 from tvault.errors import VaultError
 from tvault.model.commands import Rows, decode_rows
-from tvault.replication.entry import ORIGIN, Entry, Position, chain_digest
+from tvault.replication.entry import ORIGIN, Entry, Position, continues
 from tvault.store.folders import sync_file, sync_folder
 from tvault.store.ports import RowCounts
 
@@ -111,7 +111,9 @@ class BackupWriter:
     def add(self, entries: Sequence[Entry]) -> None:
         """Append entries.  Raises `VaultError` (`internal`) for one that does not follow."""
         for entry in entries:
-            rows = _rows_after(self.last, entry)
+            if not continues(self.last, entry):
+                raise _spoiled(self.last.seq + 1)
+            rows = _rows_of(entry)
             raw = _encoder.encode(entry)
             for part in (_LENGTH.pack(len(raw)), raw):
                 self._file.write(part)
@@ -178,7 +180,7 @@ class Backup:
             self._offsets = array("Q")
             while (place := file.tell()) < self.manifest.size:
                 entry = self._read(file, previous.seq + 1)
-                if not _follows(previous, entry):
+                if not continues(previous, entry):
                     raise self._damaged(f"entry {previous.seq + 1} does not follow the one before it")
                 self._offsets.append(place)
                 yield entry
@@ -190,10 +192,8 @@ class Backup:
         """The rows of all entries, after everything was compared with the manifest."""
         self._check_file()
         counts = RowCounts()
-        previous = ORIGIN
         for entry in self.entries():
-            counts = counts.and_of([_rows_after(previous, entry)])
-            previous = entry.position
+            counts = counts.and_of([_rows_of(entry)])
             if entry.seq % _TELL_ENTRIES == 0:
                 tell(entry.seq / max(1, self.manifest.last))
         self._compare("the rows", counts._asdict(), self.manifest.rows)
@@ -263,15 +263,12 @@ class Backup:
         return VaultError("internal", f"the backup {self.folder} is damaged: {ENTRIES}: {why}")
 
 
-def _follows(previous: Position, entry: Entry) -> bool:
-    in_order = entry.seq == previous.seq + 1 and entry.view >= previous.view
-    digest = chain_digest(previous.digest, entry.view, entry.seq, entry.kind, entry.body)
-    return in_order and digest == entry.digest
+def _rows_of(entry: Entry) -> Rows:
+    """Raises `VaultError` (`internal`)."""
+    with suppress(msgspec.DecodeError):
+        return decode_rows(entry.body)
+    raise _spoiled(entry.seq)
 
 
-def _rows_after(previous: Position, entry: Entry) -> Rows:
-    """The rows of an entry that follows.  Raises `VaultError` (`internal`)."""
-    if _follows(previous, entry):
-        with suppress(msgspec.DecodeError):
-            return decode_rows(entry.body)
-    raise VaultError("internal", f"entry {previous.seq + 1} is not as it was written")
+def _spoiled(seq: int) -> VaultError:
+    return VaultError("internal", f"entry {seq} is not as it was written")

@@ -8,12 +8,12 @@ import time
 import pytest
 
 from tests.unit.client.canned import BREAK_OFF, Canned, TimelessPatience, canned, nobody
-from tvault.client.one_node import node_health, peer_status
+from tvault.client.one_node import ask_peer, node_health
 from tvault.client.retries import HASTY_ROUNDS
 from tvault.client.routing import LONG_REST_SECONDS, REST_SECONDS, Nodes, checked_url
 from tvault.client.vault import Vault
 from tvault.errors import VaultError
-from tvault.wire import encode_json, problem
+from tvault.wire import PEER_STATUS, encode_json, problem
 
 EPOCH = Canned(200, b'{"epoch":3}')
 KEY = "tvk_secret"
@@ -234,15 +234,19 @@ def test_the_nodes_that_are_left_share_the_calls_evenly() -> None:
     assert [first.count(f"http://{name}") for name in "abc"] == [50, 0, 50]
 
 
-def test_one_node_tells_its_health_and_its_status_or_is_not_there() -> None:
+def test_one_node_tells_its_health_and_what_it_is_asked_or_why_not() -> None:
     with canned([Canned(503, b'{"status":"unavailable"}')]) as node:
         assert node_health(node.url, 5) == "unavailable"
     with canned([Canned(200, b'{"node":"n1"}')]) as node:
-        assert peer_status(node.url, "ab", 5) == {"node": "n1"}
+        assert ask_peer(node.url, PEER_STATUS, "ab", 5) == {"node": "n1"}
         assert (node.seen[0].path, node.seen[0].headers["Authorization"]) == (
             "/peer/status",
             "Bearer ab",
         )
     with canned([Canned(401, b'{"node":"n1"}')]) as node:
-        assert peer_status(node.url, "ab", 5) is None
+        with pytest.raises(VaultError) as refused:
+            ask_peer(node.url, PEER_STATUS, "ab", 5)
+        assert refused.value.code == "unauthorized"
+    with pytest.raises(VaultError, match="no answer"):
+        ask_peer(nobody(), PEER_STATUS, "ab", 5)
     assert node_health(nobody(), 5) is None
