@@ -2,7 +2,7 @@
 
     python -m tests.bench.tls
 
-Prints the table of docs/tls.md.
+Prints the table of docs/how-to/tls.md.
 """
 
 from __future__ import annotations

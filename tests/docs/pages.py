@@ -26,6 +26,12 @@ def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+def page_called(name: str) -> Path:
+    """The page of the documentation that is called so, in whichever folder it stands."""
+    (found,) = DOCS.rglob(f"{name}.md")
+    return found
+
+
 def read(path: Path) -> str:
     """The page's text."""
     return path.read_text(encoding="utf-8")
@@ -51,6 +57,11 @@ def section(text: str, title: str) -> str:
     body = re.split(rf"^#+ {re.escape(title)}$", text, maxsplit=1, flags=re.MULTILINE)
     assert len(body) == 2, f"there is no heading {title}"
     return re.split(r"^#+ ", body[1], maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def snippets(text: str, kind: str) -> list[str]:
+    """The blocks of code that begin with ```` ```kind ````, each as it stands."""
+    return re.findall(rf"^```{re.escape(kind)}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
 def rows(text: str) -> Iterator[list[str]]:

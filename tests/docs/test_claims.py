@@ -7,14 +7,14 @@ import re
 from collections.abc import Iterator
 
 from tests.cluster.faults import FAULTS
-from tests.docs.pages import DOCS, ROOT, read, rows, section
+from tests.docs.pages import ROOT, page_called, read, rows, section
 from tests.mutants import ALL
 from tests.sim.profiles import PROFILES
 from tvault.events import EVENTS
 from tvault.events.catalog import GROUPS
 
-FAILURES = DOCS / "failures.md"
-PROTOCOL = DOCS / "protocol.md"
+FAILURES = page_called("failures")
+PROTOCOL = page_called("protocol")
 PARTS = ["Clients", "Operators", "End", "Shown by"]
 READS_THE_TIME_OF_DAY = re.compile(r"\bdatetime\.(?:utc)?now\(|\btime\.time(?:_ns)?\(|\bdate\.today\(")
 
@@ -81,7 +81,7 @@ def imports_of(module: str) -> Iterator[str]:
 
 
 def test_the_modules_of_the_replication_stand_in_their_order_and_use_only_earlier_ones() -> None:
-    table = section(read(DOCS / "architecture.md"), "The modules of the replication")
+    table = section(read(page_called("internals")), "The modules of the replication")
     order = [name for row in rows(table) for name in re.findall(r"`(\w+)`", row[0])]
     modules = {path.stem for path in (ROOT / "tvault" / "replication").glob("*.py")} - {"__init__"}
     assert sorted(order) == sorted(modules)

@@ -7,12 +7,12 @@ import re
 
 import pytest
 
-from tests.docs.pages import DOCS, read, rows, section
+from tests.docs.pages import page_called, read, rows, section
 from tests.unit.server.serving import Node, problem_of, serving
 from tvault.model.envfile_references import References, encrypt, expand
 from tvault.wire import ENV_ENCRYPT, ENV_EXPAND
 
-PAGE = read(DOCS / "env-files.md")
+PAGE = read(page_called("env-files"))
 VALUES = {"STRIPE_KEY": "sk_live_42"}
 WRITTEN = [tuple(cells) for cells in rows(PAGE) if cells[1].startswith("`A=")]
 REFUSED = [tuple(cells) for cells in rows(section(PAGE, "What is refused"))]

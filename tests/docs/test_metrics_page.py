@@ -10,13 +10,13 @@ import pytest
 import yaml
 from prometheus_client import ProcessCollector
 
-from tests.docs.pages import DOCS, REFERENCE, ROOT, read, rows, section
+from tests.docs.pages import REFERENCE, ROOT, page_called, read, rows, section
 from tvault.events import EVENTS
 from tvault.server.measures import AT_A_LOOK, MEASURES, OF_JOURNAL, OF_REQUESTS, Measure
 from tvault.wire import METRICS
 
 PAGE = read(REFERENCE / "metrics.md")
-MONITORING = read(DOCS / "monitoring.md")
+MONITORING = read(page_called("monitoring"))
 RULES = ROOT / "examples" / "prometheus" / "tvault.rules.yml"
 CONFIGURATION = ROOT / "examples" / "prometheus" / "prometheus.yml"
 OF_PROMETHEUS = {"instance", "job", "le"}

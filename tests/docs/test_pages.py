@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import DOCS, ROOT, anchors, links, name_of, pages, read
+from tests.docs.pages import DOCS, ROOT, anchors, links, name_of, page_called, pages, read
 
 NAMED_TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 SHOWN = re.compile(rf"{NAMED_TEST.pattern}|`tests/scenarios/\w+\.txt`")
@@ -18,6 +18,7 @@ NAMED_PATH = re.compile(r"`((?:tests|tvault|docs|examples)/[\w./-]*)`")
 LONGEST_DECISION = 40
 DECISION_PARTS = ["Context", "Decision", "What it costs", "What would change our mind"]
 PAGES = pages()
+DECISIONS = sorted((DOCS / "decisions").glob("0*.md"))
 
 
 def functions_of(path: Path) -> set[str]:
@@ -60,7 +61,7 @@ def test_every_file_that_a_page_names_exists(page: Path) -> None:
 
 @pytest.mark.parametrize(("page", "fewest"), [("guarantees", 70), ("retries", 10)])
 def test_every_claim_names_a_test_or_a_scenario(page: str, fewest: int) -> None:
-    text = read(DOCS / f"{page}.md")
+    text = read(page_called(page))
     claims = re.findall(r"^\| claim \| shown by \|\n\|---\|---\|\n((?:\|.*\n)+)", text, re.MULTILINE)
     lines = [line for table in claims for line in table.splitlines()]
     assert len(lines) >= fewest, "the tables of claims are no longer found"
@@ -90,7 +91,7 @@ def test_every_picture_is_what_its_source_draws_and_says_what_it_shows(tmp_path:
     assert all(len(text) > 20 for text in shown), "a picture without a text for those who cannot see it"
 
 
-@pytest.mark.parametrize("page", sorted((DOCS / "decisions").glob("*.md")), ids=name_of)
+@pytest.mark.parametrize("page", DECISIONS, ids=name_of)
 def test_every_decision_is_short_and_says_why_at_what_cost_and_until_when(page: Path) -> None:
     text = read(page)
     assert len(text.splitlines()) <= LONGEST_DECISION
@@ -99,10 +100,10 @@ def test_every_decision_is_short_and_says_why_at_what_cost_and_until_when(page: 
 
 
 def test_the_decisions_are_numbered_without_a_gap() -> None:
-    numbers = sorted(int(page.name[:4]) for page in (DOCS / "decisions").glob("*.md"))
+    numbers = [int(page.name[:4]) for page in DECISIONS]
     assert numbers == list(range(1, len(numbers) + 1))
     listed = re.findall(
-        r"^(\d+)\. \[.*?\]\(decisions/0*(\d+)-", read(DOCS / "architecture.md"), re.M | re.S
+        r"^(\d+)\. \[.*?\]\(0*(\d+)-", read(DOCS / "decisions" / "README.md"), re.M | re.S
     )
     assert [(int(place), int(number)) for place, number in listed] == [(n, n) for n in numbers]
 

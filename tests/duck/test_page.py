@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,14 +10,14 @@ from pathlib import Path
 import duckdb
 
 from tests.cluster.cluster import Cluster
-from tests.docs.pages import DOCS, read
+from tests.docs.pages import page_called, read, snippets
 from tests.duck.sql import store
 from tvault import Vault
 
 
 def test_the_snippets_of_the_page_run_as_shown(cluster: Cluster, vault: Vault, tmp_path: Path) -> None:
-    snippets = re.findall(r"^```python\n(.*?)^```$", read(DOCS / "duckdb.md"), re.DOTALL | re.MULTILINE)
-    assert len(snippets) == 7
+    shown = snippets(read(page_called("duckdb")), "python")
+    assert len(shown) == 7
     people = vault.tokenize(["078-05-1120", "219-09-9999", "457-55-5462"]).tokens
     names = vault.tokenize(["Ada", "José", "Νίκη"]).tokens
     with duckdb.connect(tmp_path / "clinic.duckdb") as con:
@@ -27,7 +26,7 @@ def test_the_snippets_of_the_page_run_as_shown(cluster: Cluster, vault: Vault, t
         visitors = [people[0], people[1], people[2], people[0]]
         store(con, "visits", visit=[1, 2, 3, 4], ssn=visitors, ward=[*wards[:2], "surgery", wards[3]])
     ran = subprocess.run(
-        [sys.executable, "-W", "error", "-c", "\n".join(snippets)],
+        [sys.executable, "-W", "error", "-c", "\n".join(shown)],
         cwd=tmp_path,
         env=os.environ
         | {"TVAULT_URL": ",".join(cluster.nodes.values()), "TVAULT_API_KEY": cluster.keys["A"]},

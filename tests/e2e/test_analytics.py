@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 from tests.cluster.cluster import Cluster
-from tests.docs.pages import DOCS, ROOT, read
+from tests.docs.pages import ROOT, page_called, read
 from tests.e2e.test_examples import environment, steps_of, without_chance
 
 EXAMPLE = ROOT / "examples" / "analytics"
-PAGE = read(DOCS / "analytics.md")
+PAGE = read(page_called("analytics"))
 
 
 def blocks(kind: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.cluster import Cluster
-from tests.docs.pages import DOCS, ROOT, read
+from tests.docs.pages import ROOT, page_called, read, snippets
 from tests.e2e.test_examples import environment
 from tvault.client.vault import Vault
 
@@ -40,10 +39,10 @@ def printed_by(script: Path, cluster: Cluster) -> str:
 
 
 def test_the_snippets_of_the_page_run_as_shown(cluster: Cluster, tmp_path: Path) -> None:
-    snippets = re.findall(r"^```python\n(.*?)^```$", read(DOCS / "arrow.md"), re.DOTALL | re.MULTILINE)
-    assert len(snippets) == 4
+    shown = snippets(read(page_called("arrow")), "python")
+    assert len(shown) == 4
     script = tmp_path / "page.py"
-    script.write_text("\n".join(snippets))
+    script.write_text("\n".join(shown))
     printed_by(script, cluster)
 
 

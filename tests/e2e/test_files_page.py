@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.cluster.cluster import Cluster
-from tests.docs.pages import DOCS, read
+from tests.docs.pages import page_called, read
 from tests.e2e.test_examples import blocks_of, run, without_chance
 
 
 def test_the_commands_of_the_page_print_what_it_shows(tmp_path: Path) -> None:
-    (steps,) = blocks_of(read(DOCS / "files.md"))
+    (steps,) = blocks_of(read(page_called("files")))
     assert len(steps) == 7
     with Cluster(tmp_path / "vault") as cluster:
         cluster.start()

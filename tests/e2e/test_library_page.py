@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 from tests.cluster.cluster import Cluster
-from tests.docs.pages import DOCS, read
+from tests.docs.pages import page_called, read, snippets
 
 
 def test_the_snippets_of_the_page_run_as_shown(tmp_path: Path) -> None:
-    snippets = re.findall(r"^```python\n(.*?)^```$", read(DOCS / "library.md"), re.DOTALL | re.MULTILINE)
-    assert len(snippets) == 10
+    shown = snippets(read(page_called("library")), "python")
+    assert len(shown) == 10
     script = tmp_path / "page.py"
-    script.write_text("\n".join(snippets))
+    script.write_text("\n".join(shown))
     cluster = Cluster(tmp_path / "vault", fields=("ssn", "patient.mrn"))
     with cluster:
         cluster.start()

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.docs.pages import DOCS, read, rows
+from tests.docs.pages import page_called, read, rows
 from tests.unit.cli.running import CommandLine
 from tvault.cli.doctor.findings import CHECKS, Finding
 from tvault.cli.doctor.folders import folder_found
@@ -322,6 +322,6 @@ def test_a_vault_that_was_in_use_and_does_not_answer_is_warned_of(tvault: Comman
 
 def test_every_check_stands_on_its_page_and_no_other() -> None:
     told = {
-        row[0].strip("`"): row[1] for row in rows(read(DOCS / "doctor.md")) if row[0].startswith("`")
+        row[0].strip("`"): row[1] for row in rows(read(page_called("doctor"))) if row[0].startswith("`")
     }
     assert told == CHECKS
