@@ -63,6 +63,22 @@ MEMBERS = (
         scenarios="leave_of_a_member",
     ),
     mutant(
+        "leaver-must-stay",
+        "2.9 a member that leaves is replaced by one that comes back",
+        _MEMBERSHIP,
+        "            wanted = members - going | {node}\n",
+        "            wanted = members | {node}\n",
+        scenarios="leave_for_one_that_comes_back",
+    ),
+    mutant(
+        "leaver-waits-out-a-pause",
+        "2.9 a member that leaves is replaced without a pause",
+        _MEMBERSHIP,
+        "            if not going and not self._may_invite(node, now):",
+        "            if not self._may_invite(node, now):",
+        scenarios="leave_for_one_that_comes_back",
+    ),
+    mutant(
         "refusing-port-ignored",
         "2.9 a pre-voter that finds the head's port refusing agrees at once",
         _PRESENCE,

@@ -26,8 +26,7 @@ CHUNK = 8
 def main() -> int:
     """What the command line asks for; the exit status."""
     options = _options()
-    first, _, last = options.seeds.partition(":")
-    seeds = range(int(first), int(last)) if last else range(int(first), int(first) + 1)
+    seeds: range = options.seeds
     began = time.monotonic()
     summary = Summary(options.nodes)
     for outcome in _outcomes(seeds, options):
@@ -51,12 +50,23 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.sim", description=__doc__)
-    parser.add_argument("--seeds", default="0:50", help="FROM:TO, or one seed")
+    parser.add_argument("--seeds", type=_range, default="0:50", help="FROM:TO without TO, or one seed")
     parser.add_argument("--nodes", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--profile", choices=sorted(PROFILES), default=None)
     parser.add_argument("--trace", action="store_true", help="print whole traces, messages included")
     return parser.parse_args()
+
+
+def _range(text: str) -> range:
+    first, _, last = text.partition(":")
+    try:
+        seeds = range(int(first), int(last) if last else int(first) + 1)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected FROM:TO or one number, not {text!r}") from None
+    if not seeds:
+        raise argparse.ArgumentTypeError(f"there is no seed in {text!r}")
+    return seeds
 
 
 def _outcomes(seeds: range, options: argparse.Namespace) -> Iterator[Outcome]:

@@ -128,27 +128,33 @@ class Membership:
         self.is_throttled = any(now - gap.since >= BEHIND_FOR_MS for gap in gaps.values())
 
     def _next_to_join(self, chain: Chain, now: int) -> str | None:
-        """An outsider that lacks nothing, hears the head, and fits behind the members there are."""
+        """An outsider that lacks nothing, hears the head, and fits behind the members that stay.  A
+        member that is to end may have to wait for just this one: then it is taken in without a pause."""
         members = {member.node for member in chain.view.chain}
+        going = self._in_condition(Condition.LEAVING, members, now)
         for heard in self._peers.heard(now):
             node = heard.member.node
             if node in members or not heard.presence.caught_up:
                 continue
-            if not self._may_invite(node, now):
+            if not going and not self._may_invite(node, now):
                 continue
             arranged = self._arranged(chain, now, [*members, node])
-            if arranged is not None and members | {node} <= {member.node for member in arranged}:
+            wanted = members - going | {node}
+            if arranged is not None and wanted <= {member.node for member in arranged}:
                 return node
         return None
 
     def _full(self, nodes: Collection[str], now: int) -> set[str]:
         """Those of the nodes that said that their disk is full: as members they have fallen silent."""
-        full = {
+        return self._in_condition(Condition.FULL, nodes, now)
+
+    def _in_condition(self, condition: Condition, nodes: Collection[str], now: int) -> set[str]:
+        found = {
             heard.member.node
             for heard in self._heard(now)
-            if heard.presence.account.condition is Condition.FULL
+            if heard.presence.account.condition is condition
         }
-        return full.intersection(nodes)
+        return found.intersection(nodes)
 
     def _may_invite(self, node: str, now: int) -> bool:
         known = self._invitations.get(node)
