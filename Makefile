@@ -7,6 +7,8 @@
 # make mutants every rule of the protocol broken on purpose, one at a time: each must be caught
 # make soak    faults let loose on a real cluster with eight clients: make soak MINUTES=30 SEED=7 NODES=5
 # make fuzz    ever new input for the API, by its OpenAPI document, and for all parsers: make fuzz EXAMPLES=5000
+# make release the wheel and the sources of this version, in dist/, made and checked
+# make observed  what real nodes log while values come, epochs change and nodes fail: the excerpts of docs/observed.md
 # make recovery  how long clients wait when nodes fail, leave and come back
 # Needs only make and Python 3.10 or newer (with its venv module): PYTHON=python3.12 picks another one.
 
@@ -22,7 +24,7 @@ WORKERS ?= -n 3 --dist worksteal
 DUCKDB_1 := build/duckdb-1.5
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench measured sim mutants soak fuzz recovery generate clean
+.PHONY: help demo test check bench measured observed sim mutants soak fuzz recovery release generate clean
 
 help:
 	@sed -n '/^$$/q; s/^# //p' Makefile
@@ -60,6 +62,9 @@ measured: $(VENV)/.installed
 	$(BIN)/python -m tests.bench.page
 	$(BIN)/python docs/diagrams/draw.py
 
+observed: $(VENV)/.installed
+	$(BIN)/python -m tests.observed
+
 sim: $(VENV)/.installed
 	$(BIN)/python -m tests.sim --seeds 0:$(SEEDS) --nodes 3 --jobs $(JOBS)
 	$(BIN)/python -m tests.sim --seeds 0:$$(( ($(SEEDS) + 2) / 3 )) --nodes 5 --jobs $(JOBS)
@@ -76,6 +81,12 @@ fuzz: $(VENV)/.installed
 
 recovery: $(VENV)/.installed
 	$(BIN)/python -m tests.cluster.recovery all
+
+# The wheel is made from the sources that are packed, so that these are complete.
+release: $(VENV)/.installed
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/twine check --strict dist/*
 
 # DuckDB 2 needs Python 3.11 and is what is installed there; the tests that use DuckDB are run with 1.5 too.
 $(DUCKDB_1)/.installed: pyproject.toml $(VENV)/.installed

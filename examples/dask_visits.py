@@ -2,6 +2,8 @@
 recovered for the three patients with the most visits.
 
     TVAULT_URL=… TVAULT_API_KEY=… python examples/dask_visits.py
+
+Needs Dask's data frames (`pip install 'dask[dataframe]'`) and tvault with its extra `parquet`.
 """
 
 from __future__ import annotations

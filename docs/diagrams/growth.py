@@ -53,7 +53,11 @@ def growth() -> str:
             for (_, _, words, *_), curve in zip(CURVES, curves, strict=True)
         ),
     )
-    picture.tell((LEFT, 28), "microseconds by the clock for a value; tokens shuffled", colour=SOFT)
+    picture.tell(
+        (LEFT, 28),
+        "microseconds by the clock for a value; tokens shuffled; dashed: raw SQLite",
+        colour=SOFT,
+    )
     for tick in range(0, top + 1, step):
         picture.rule((LEFT, up(tick)), (RIGHT, up(tick)))
         picture.say((LEFT - 22, up(tick) + 4), str(tick), size=12, colour=SOFT)

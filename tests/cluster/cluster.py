@@ -28,11 +28,12 @@ GATEWAY = "gateway"
 """What a cluster's gateway is called, unless there are several."""
 
 
-def free_base_port(nodes: int) -> int:
-    """A base whose API and peer ports can all be bound now, below those that connections are given."""
+def free_base_port(nodes: int, hundreds: int = 2) -> int:
+    """A base whose ports can all be bound now, below those that connections are given: one of each
+    hundred for each node, the first for clients, the second for nodes."""
     for _ in range(200):
         base = random.SystemRandom().randrange(12_000, 32_000)
-        ports = [base + i for i in range(1, nodes + 1)] + [base + 100 + i for i in range(1, nodes + 1)]
+        ports = [base + 100 * hundred + i for hundred in range(hundreds) for i in range(1, nodes + 1)]
         if all(_can_bind(port) for port in ports):
             return base
     raise AssertionError("no free ports on this machine")
@@ -71,19 +72,26 @@ def eventually(true: Callable[[], bool], seconds: float = READY_SECONDS) -> None
 class Cluster:
     """`tvault init` in `folder`, one process a node, started and killed at will."""
 
-    def __init__(self, folder: Path, nodes: int = 3, fields: tuple[str, ...] = ("ssn",)) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        nodes: int = 3,
+        fields: tuple[str, ...] = ("ssn",),
+        owners: tuple[str, ...] = ("A", "B"),
+        hundreds: int = 2,
+    ) -> None:
         self.folder = folder
-        base = free_base_port(nodes)
-        owners = ("--owner", "A", "--owner", "B")
-        arguments = [part for field in fields for part in ("--field", field)]
+        self.owner = owners[0]
+        self.base_port = free_base_port(nodes, hundreds)
+        arguments = [part for owner in owners for part in ("--owner", owner)]
+        arguments += [part for field in fields for part in ("--field", field)]
         done = tvault(
             "init",
             str(folder),
             "--nodes",
             str(nodes),
             "--base-port",
-            str(base),
-            *owners,
+            str(self.base_port),
             *arguments,
             "--json",
         )
@@ -212,7 +220,7 @@ class Cluster:
 
     def glance(self, name: str, path: str = "/status", seconds: float = 1.0) -> dict[str, Any] | None:
         """The document that a GET answers, whatever its status, or None when none comes in time."""
-        headers = {"Authorization": f"Bearer {self.keys['A']}"}
+        headers = {"Authorization": f"Bearer {self.keys[self.owner]}"}
         try:
             answer = self.session.get(self.url(name) + path, headers=headers, timeout=seconds)
             document: dict[str, Any] = answer.json()
@@ -221,29 +229,30 @@ class Cluster:
         return document
 
     def post(
-        self, name: str, path: str, body: object, owner: str = "A", timeout: float = 30
+        self, name: str, path: str, body: object, owner: str = "", timeout: float = 30
     ) -> requests.Response:
         """One call, once, to one node."""
-        headers = {"Authorization": f"Bearer {self.keys[owner]}"}
+        headers = {"Authorization": f"Bearer {self.keys[owner or self.owner]}"}
         return self.session.post(self.url(name) + path, json=body, headers=headers, timeout=timeout)
 
     def ask(
         self, name: str, method: str, path: str, body: object = None, **headers: str
     ) -> requests.Response:
-        """One call of A, once, on a connection of its own; headers' names have `_` for `-`."""
+        """One call of the first owner, once, on a connection of its own; headers' names have `_` for
+        `-`."""
         named = {header.replace("_", "-"): text for header, text in headers.items()}
-        bearer = {"Authorization": f"Bearer {self.keys['A']}"}
+        bearer = {"Authorization": f"Bearer {self.keys[self.owner]}"}
         url = self.url(name) + path
         return requests.request(method, url, json=body, headers=bearer | named, timeout=30)
 
-    def get(self, name: str, path: str, owner: str = "A") -> Any:
+    def get(self, name: str, path: str, owner: str = "") -> Any:
         """The document that a GET answers."""
-        headers = {"Authorization": f"Bearer {self.keys[owner]}"}
+        headers = {"Authorization": f"Bearer {self.keys[owner or self.owner]}"}
         answer = self.session.get(self.url(name) + path, headers=headers, timeout=30)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    def tokenize(self, name: str, values: list[Any], owner: str = "A") -> list[str]:
+    def tokenize(self, name: str, values: list[Any], owner: str = "") -> list[str]:
         """The tokens of values, which must be acknowledged: at once, or by a retry after a 503, as any
         client does while a view is still settling."""
         answers: list[requests.Response] = []
@@ -258,7 +267,7 @@ class Cluster:
         tokens: list[str] = answer.json()["tokens"]
         return tokens
 
-    def detokenize(self, name: str, tokens: list[str], owner: str = "A") -> list[Any]:
+    def detokenize(self, name: str, tokens: list[str], owner: str = "") -> list[Any]:
         """The values of tokens, None where not found; the call must be answered."""
         answer = self.post(name, "/detokenize", {"tokens": tokens}, owner)
         assert answer.status_code == 200, answer.text

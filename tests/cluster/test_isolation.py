@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -235,6 +236,13 @@ def test_a_node_that_comes_back_gives_the_same_answer_from_its_first_one_on(vaul
 
         eventually(ask_all)
     eventually(cluster.agree)
+
+
+def test_a_node_and_a_gateway_allow_no_core_dump(vault: Vault) -> None:
+    for process in vault.cluster.processes.values():
+        limits = Path(f"/proc/{process.pid}/limits").read_text().splitlines()
+        (told,) = [line.split() for line in limits if line.startswith("Max core file size")]
+        assert told[4:6] == ["0", "0"]
 
 
 def test_the_folder_of_a_node_shows_no_masks_to_others(vault: Vault) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.cluster.cluster import Cluster, eventually
 from tests.contract.fronts import Front, Reply, configured
+from tests.docs.pages import REFERENCE, read
 
 TIMEOUT_MS = 3000
 """Longer than a request waits for its turn, by enough that one sent a moment later is refused first."""
@@ -59,6 +60,8 @@ def test_a_node_that_is_too_busy_and_one_without_a_majority_say_so_and_when_to_t
         replies = {reply.document["code"]: reply for reply in (done.result() for done in waiting)}
     assert [reply.status for reply in asked_meanwhile] == [200, 200], "they wait for no place"
     assert set(replies) == {"overloaded", "unavailable"}
+    shown = read(REFERENCE / "errors.md").splitlines()
+    assert [code for code, reply in replies.items() if reply.body.decode() not in shown] == []
     check_unavailable(replies["unavailable"])
     assert replies["overloaded"].refusal == (503, "overloaded")
     assert replies["overloaded"].headers["Retry-After"] == "1"

@@ -5,15 +5,28 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 REFERENCE = DOCS / "reference"
 
 _FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+_BLOCK = re.compile(
+    r"^(?P<indent> *)```(?P<kind>[^`\n]*)\n(?P<text>.*?)^(?P=indent)```$", re.DOTALL | re.MULTILINE
+)
 _CODE = re.compile(r"`[^`\n]+`")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
+
+
+class Block(NamedTuple):
+    """A fenced block of a page: what stands behind its fence, its text, and the line of the page on
+    which its text begins."""
+
+    kind: str
+    text: str
+    line: int
 
 
 def pages() -> list[Path]:
@@ -64,13 +77,33 @@ def snippets(text: str, kind: str) -> list[str]:
     return re.findall(rf"^```{re.escape(kind)}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
+def blocks(text: str) -> list[Block]:
+    """All fenced blocks of a page, in their order; one in a list stands without its indentation."""
+    return [
+        Block(
+            found["kind"].strip(),
+            re.sub(rf"^{found['indent']}", "", found["text"], flags=re.MULTILINE),
+            text.count("\n", 0, found.start("text")) + 1,
+        )
+        for found in _BLOCK.finditer(text)
+    ]
+
+
 def rows(text: str) -> Iterator[list[str]]:
     """The cells of each table row of the text, without heads and rules."""
-    lines = text.splitlines()
-    for number, line in enumerate(lines):
-        follows = lines[number + 1] if number + 1 < len(lines) else ""
-        if line.startswith("| ") and not follows.startswith("|---"):
-            yield [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+    for _, *body in tables(text):
+        yield from body
+
+
+def tables(text: str) -> list[list[list[str]]]:
+    """The cells of each row of each table, the head first, without the rule under it."""
+    found = re.findall(r"^\|.*\n\|---.*\n(?:\|.*(?:\n|\Z))*", prose(text), re.MULTILINE)
+    lines = (table.splitlines() for table in found)
+    return [[_cells(head), *map(_cells, body)] for head, _, *body in lines]
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
 
 
 def _slug(title: str) -> str:

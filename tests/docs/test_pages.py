@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import DOCS, ROOT, anchors, links, name_of, page_called, pages, read
+from tests.docs.pages import DOCS, ROOT, anchors, links, name_of, page_called, pages, prose, read
 
 NAMED_TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 SHOWN = re.compile(rf"{NAMED_TEST.pattern}|`tests/scenarios/\w+\.txt`")
 NAMED_PATH = re.compile(r"`((?:tests|tvault|docs|examples)/[\w./-]*)`")
-LONGEST_DECISION = 40
-DECISION_PARTS = ["Context", "Decision", "What it costs", "What would change our mind"]
+BARE_URL = re.compile(r"(?<!\]\()\bhttps?://[^\s)]+")
+LONGEST_DECISION = 48
+DECISION_PARTS = ["Context", "Decision", "What it costs", "Measured", "What would change our mind"]
 PAGES = pages()
 DECISIONS = sorted((DOCS / "decisions").glob("0*.md"))
 
@@ -42,6 +43,17 @@ def leads_somewhere(page: Path, target: str) -> bool:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_link_leads_somewhere(page: Path) -> None:
     assert [target for target in links(read(page)) if not leads_somewhere(page, target)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_link_to_another_place_says_in_words_where_it_leads(page: Path) -> None:
+    """And goes there by TLS: `leads_somewhere`."""
+    assert BARE_URL.findall(re.sub(r"`[^`\n]+`", "", prose(read(page)))) == []
+
+
+def test_no_two_pages_of_the_documentation_share_a_name() -> None:
+    names = sorted(path.stem for path in DOCS.rglob("*.md") if path.name != "README.md")
+    assert names == sorted(set(names))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

@@ -108,18 +108,18 @@ def test_every_setting_stands_in_the_reference_with_its_bounds_and_default() -> 
 
 
 def test_every_error_code_stands_in_the_reference_with_its_status() -> None:
-    page = read(REFERENCE / "http-api.md")
-    told = {(row[0], row[1]) for row in rows(section(page, "Errors")) if row[0].isdigit()}
-    assert told == {(str(status), f"`{code}`") for code, status in wire.STATUS.items()}
+    page = read(REFERENCE / "errors.md")
+    told = {(row[0], row[1]) for row in rows(section(page, "The codes"))}
+    assert told == {(str(status), f"[`{code}`](#{code})") for code, status in wire.STATUS.items()}
 
 
 def test_every_code_of_a_place_in_a_batch_stands_in_the_reference() -> None:
-    told = {row[0] for row in rows(section(read(REFERENCE / "http-api.md"), "Errors")) if len(row) == 2}
+    told = {row[0] for row in rows(section(read(REFERENCE / "errors.md"), "Places in a request"))}
     assert told == {f"`{code}`" for code in PLACES}
 
 
 def test_every_exit_code_stands_in_the_reference_with_the_errors_that_lead_to_it() -> None:
-    told = {row[0]: row[2] for row in rows(section(read(REFERENCE / "cli.md"), "Exit codes"))}
+    told = {row[0]: row[2] for row in rows(section(read(REFERENCE / "errors.md"), "Exit codes"))}
     for code in get_args(Code):
         exit_code = EXIT_CODES.get(code, FAILED)
         if exit_code != FAILED:

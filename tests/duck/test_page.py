@@ -1,4 +1,4 @@
-"""The page about DuckDB, run."""
+"""The pages about DuckDB and notebooks, run."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import duckdb
+import pytest
 
 from tests.cluster.cluster import Cluster
 from tests.docs.pages import page_called, read, snippets
@@ -15,9 +16,12 @@ from tests.duck.sql import store
 from tvault import Vault
 
 
-def test_the_snippets_of_the_page_run_as_shown(cluster: Cluster, vault: Vault, tmp_path: Path) -> None:
-    shown = snippets(read(page_called("duckdb")), "python")
-    assert len(shown) == 7
+@pytest.mark.parametrize(("page", "count"), [("duckdb", 7), ("notebook", 7)])
+def test_the_snippets_of_the_page_run_as_shown(
+    cluster: Cluster, vault: Vault, tmp_path: Path, page: str, count: int
+) -> None:
+    shown = snippets(read(page_called(page)), "python")
+    assert len(shown) == count
     people = vault.tokenize(["078-05-1120", "219-09-9999", "457-55-5462"]).tokens
     names = vault.tokenize(["Ada", "José", "Νίκη"]).tokens
     with duckdb.connect(tmp_path / "clinic.duckdb") as con:

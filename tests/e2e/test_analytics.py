@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.cluster.cluster import Cluster
 from tests.docs.pages import ROOT, page_called, read
-from tests.e2e.test_examples import environment, steps_of, without_chance
+from tests.e2e.page import environment, steps_of, without_chance
 
 EXAMPLE = ROOT / "examples" / "analytics"
 PAGE = read(page_called("analytics"))
@@ -43,7 +43,7 @@ def test_the_example_prints_what_the_page_shows(tmp_path: Path) -> None:
     steps = [step for block in blocks("console") for step in steps_of(block)]
     assert len(steps) == 14
     at = 0
-    for command, output in steps:
+    for command, output, _ in steps:
         assert f"\n{command}\n" in script, command
         shown = without_chance(output)
         assert shown in stdout[at:], f"{command}\n{stdout}"

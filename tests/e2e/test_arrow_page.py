@@ -11,7 +11,7 @@ import pytest
 
 from tests.cluster.cluster import Cluster
 from tests.docs.pages import ROOT, page_called, read, snippets
-from tests.e2e.test_examples import environment
+from tests.e2e.page import environment
 from tvault.client.vault import Vault
 
 

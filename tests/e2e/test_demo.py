@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from tests.e2e.test_examples import environment
+from tests.docs.pages import blocks, page_called, read
+from tests.e2e.page import LEFT_OUT, environment
 from tvault.cli.demo.temporary import TemporaryCluster
 
 RECORDS = "500"
@@ -101,6 +102,17 @@ def assert_nothing_runs(printed: str) -> None:
     assert ports_are_free([int(port) for port, _ in nodes])
 
 
+def without_figures(text: str) -> list[str]:
+    """The lines of the text without tokens and numbers."""
+    return re.sub(r"\d[\d.,]*\b", "N", re.sub(r"(?<=tv1_1_)[0-9a-f]{32}", "N", text)).splitlines()
+
+
+def lines_of_the_page() -> list[str]:
+    """What the page shows of the demo, but for what it leaves out."""
+    (shown,) = [block for block in blocks(read(page_called("demo"))) if " ✓ " in block.text]
+    return [line for line in without_figures(shown.text) if line != LEFT_OUT]
+
+
 def test_the_demo_makes_each_of_its_claims_and_leaves_nothing_behind(tmp_path: Path) -> None:
     with demo(tmp_path) as process:
         printed, said = process.communicate(timeout=SECONDS)
@@ -115,6 +127,7 @@ def test_the_demo_makes_each_of_its_claims_and_leaves_nothing_behind(tmp_path: P
     assert summary.splitlines()[-1].startswith(f"All {len(CLAIMS)} claims held, in ")
     assert max(map(len, printed.splitlines())) <= 80
     assert "\x1b" not in printed
+    assert [line for line in lines_of_the_page() if line not in without_figures(printed)] == []
     commands = re.findall(r"^  \$ .*$", shown, re.MULTILINE)
     assert len(commands) > 20
     assert not [each for each in commands if VALUES.search(each)], "others can see them in process lists"

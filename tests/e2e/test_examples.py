@@ -1,10 +1,7 @@
-"""What the repository shows runs as shown: the scripts, the sample data, the README's tour."""
+"""What the repository shows runs as shown: the scripts, the sample data, the table of the guarantees."""
 
 from __future__ import annotations
 
-import os
-import re
-import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -13,18 +10,11 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.cluster.cluster import Cluster, eventually, free_base_port
-from tests.docs.pages import ROOT, read
+from tests.cluster.cluster import Cluster, eventually
+from tests.docs.pages import ROOT
+from tests.e2e.page import environment
 
 EXAMPLES = ROOT / "examples"
-README_BASE_PORT = 7100
-
-
-def environment(**more: str) -> dict[str, str]:
-    """The environment of the test with the installed `tvault` on the path, and no cluster named."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    rest = {name: text for name, text in os.environ.items() if not name.startswith("TVAULT_")}
-    return {**rest, "PATH": path, **more}
 
 
 def test_the_example_of_an_env_file_runs_to_its_end(tmp_path: Path) -> None:
@@ -63,100 +53,6 @@ def test_the_sample_data_is_what_its_generator_writes(tmp_path: Path) -> None:
     script.write_bytes((EXAMPLES / script.name).read_bytes())
     subprocess.run([sys.executable, str(script)], check=True, timeout=60)
     assert (tmp_path / "patients.jsonl").read_bytes() == (EXAMPLES / "patients.jsonl").read_bytes()
-
-
-Step = tuple[str, str]
-"""A command as it is typed, and what it prints."""
-
-
-def tour() -> list[list[Step]]:
-    """The terminals of the README's tour."""
-    return blocks_of(read(ROOT / "README.md"))
-
-
-def blocks_of(page: str) -> list[list[Step]]:
-    """The terminals of a page."""
-    blocks = re.findall(r"^```console\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
-    return [steps_of(block) for block in blocks]
-
-
-def steps_of(block: str) -> list[Step]:
-    steps: list[Step] = []
-    for line in block.splitlines():
-        if line.startswith("$ "):
-            steps.append((line[2:], ""))
-        elif line.startswith("> "):
-            steps[-1] = (f"{steps[-1][0]}\n{line[2:]}", "")
-        else:
-            steps[-1] = (steps[-1][0], f"{steps[-1][1]}{line}\n")
-    return steps
-
-
-def without_chance(text: str) -> str:
-    """The text without what differs from vault to vault: keys, digits of tokens, ports, the journal's
-    digest, which node heads which view, and how many views there were: each begins with an entry, and
-    when the last one did."""
-    text = re.sub(r"tvk_[\w-]{43}", "tvk_…", text)
-    text = re.sub(r"(tv1_\d+_)[0-9a-f]{32}", r"\1…", text)
-    text = re.sub(r"(127\.0\.0\.1:)\d+", r"\1…", text)
-    text = re.sub(r"^(whole: all nodes are in the chain of view) \d+, .+$", r"\1 …", text, flags=re.M)
-    change = r"^last change: \S+, view \d+(?:: .+ became .+)? \(.+\), .+ ago$"
-    text = re.sub(change, "last change: …", text, flags=re.M)
-    table = r"^(n\d) +(?:head|middle|tail) +\d+ +(\d+) +(\d+) +(\d+) +[0-9a-f]{12} +(\w+)$"
-
-    def without_views(row: re.Match[str]) -> str:
-        name, last, committed, *rest = row.groups()
-        whole = "all committed" if last == committed else f"{committed} of {last}"
-        return f"{name} role view {whole} digest {' '.join(rest)}"
-
-    return re.sub(table, without_views, text, flags=re.MULTILINE).strip()
-
-
-def run(step: Step, folder: Path, variables: dict[str, str], base_port: int) -> str:
-    """What a command of the tour prints on a vault at other ports."""
-    ports = {str(README_BASE_PORT + node): str(base_port + node) for node in (1, 2, 3)}
-    command = re.sub(r"(?<=127\.0\.0\.1:)\d+", lambda port: ports[port[0]], step[0])
-    if command.startswith("tvault init"):
-        command += f" --base-port {base_port}"
-    done = subprocess.run(
-        ["bash", "-c", command],
-        cwd=folder,
-        env=environment(**variables),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=90,
-        check=False,
-    )
-    assert done.returncode == 0, f"{command}\n{done.stdout}"
-    return done.stdout
-
-
-def test_the_tour_of_the_readme_prints_what_it_shows(tmp_path: Path) -> None:
-    (init, up), *others = tour()
-    export, *steps = (step for block in others for step in block)
-    base_port = free_base_port(3)
-    made = run(init, tmp_path, {}, base_port)
-    # `init` says where to go on stderr, which comes first here.
-    assert sorted(without_chance(made).split("\n")) == sorted(without_chance(init[1]).split("\n"))
-    key = re.search(r"tvk_[\w-]{43}", made)
-    assert key is not None
-    assert re.fullmatch(r"export TVAULT_CONFIG=\S+ TVAULT_API_KEY=tvk_[\w-]{43}", export[0])
-    variables = {"TVAULT_CONFIG": "vault/tvault.toml", "TVAULT_API_KEY": key[0]}
-    with subprocess.Popen(
-        up[0].split(), cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, text=True
-    ) as cluster:
-        try:
-            assert cluster.stdout is not None
-            told = "".join(sorted(cluster.stdout.readline() for _ in range(3)))
-            assert without_chance(told) == without_chance(up[1])
-            for step in steps:
-                printed = run(step, tmp_path, variables, base_port)
-                assert without_chance(printed) == without_chance(step[1]), step[0]
-            cluster.send_signal(signal.SIGTERM)
-            assert cluster.wait(30) == 0
-        finally:
-            cluster.kill()
 
 
 CALLS = ("detokenize", "not found", "epoch", "known value", "new value", "rotate")

@@ -150,7 +150,7 @@ RESTORES = (
         "restored-nodes-may-not-found",
         "2.2 nodes that hold just what they were restored with found the cluster",
         _ELECTION,
-        "        empty = self._memory.log.end == promise.start\n",
+        "        empty = self._memory.is_empty\n",
         "        empty = self._memory.log.end.seq == 0\n",
         tests=(f"{_RESTORED_TESTS}::{_GOES_ON}",),
     ),

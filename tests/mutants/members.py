@@ -71,11 +71,19 @@ MEMBERS = (
         scenarios="leave_for_one_that_comes_back",
     ),
     mutant(
+        "leavers-replaced-one-by-one",
+        "2.9 members that leave at once are replaced at once",
+        _MEMBERSHIP,
+        "*(able if going else [node])",
+        "node",
+        scenarios="leave_of_two_for_two",
+    ),
+    mutant(
         "leaver-waits-out-a-pause",
         "2.9 a member that leaves is replaced without a pause",
         _MEMBERSHIP,
-        "            if not going and not self._may_invite(node, now):",
-        "            if not self._may_invite(node, now):",
+        "        if not going:\n            able =",
+        "        if able:\n            able =",
         scenarios="leave_for_one_that_comes_back",
     ),
     mutant(
@@ -90,8 +98,8 @@ MEMBERS = (
         "joins-far-behind",
         "4 the head takes a node in when the rest is small",
         _MEMBERSHIP,
-        "if node in members or not heard.presence.caught_up:",
-        "if node in members:",
+        "able = [heard.member.node for heard in outside if heard.presence.caught_up]",
+        "able = [heard.member.node for heard in outside]",
         scenarios="join_when_caught_up",
         more=(
             Edit(

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from tests.mutants.mutant import Edit, mutant
 
+_COPIES = "tests/scenarios/test_copies.py"
+_MEMORY = "tvault/replication/memory.py"
 _READS = "tvault/replication/reads.py"
 _INBOX = "tvault/replication/inbox.py"
 _PARTICIPANT = "tvault/replication/participant.py"
@@ -109,6 +111,24 @@ CONFIRMATIONS = (
         "        index = Index(message.round, self._memory.log.durable.seq)\n"
         "        self._memory.say(sender, self._view, index)",
         scenarios="index_is_confirmed",
+    ),
+    mutant(
+        "outcome-of-another-life",
+        "2.6 3.5 an outcome answers the life that proposed",
+        _MEMORY,
+        "        self.life = promise.life\n",
+        '        self.life = f"{promise.incarnation}/{promise.boot}"\n',
+        tests=(
+            f"{_COPIES}::test_an_outcome_for_another_life_answers_nothing_of_a_folder_put_back_from_a_copy",
+        ),
+    ),
+    mutant(
+        "rounds-of-another-life",
+        "2.6 5.3 no two lives of a node share a round",
+        _MEMORY,
+        "self._rounds = _first_round(promise.life)",
+        "self._rounds = promise.boot * PER_BOOT",
+        scenarios="index_of_an_earlier_life",
     ),
     mutant(
         "index-not-waited-for",

@@ -14,6 +14,9 @@ _INBOX = "tvault/replication/inbox.py"
 _ARRANGEMENT = "tvault/replication/arrangement.py"
 _MEMORY = "tvault/replication/memory.py"
 
+_FOUNDING = "tests/unit/replication/test_founding.py"
+_RESTORED = "tests/unit/replication/test_restored.py"
+
 _SHORT_OF = "short_of = max(majority - 1 - len(voters), 0)"
 
 FOUNDING = (
@@ -26,20 +29,60 @@ FOUNDING = (
         scenarios="founding_needs_everyone",
     ),
     mutant(
-        "founding-over-two-rounds",
-        "2.8 in one round, with the round's nonce in the answers",
+        "founding-decided-by-a-majority",
+        "2.8 [bites] the founding needs the promises of all, and its chain holds all",
         _ELECTION,
-        'return f"{self._memory.life}/{self._round.number}"',
-        'return f"{self._memory.life}"',
+        "needed=len(founders) or memory.majority,",
+        "needed=memory.majority,",
+        scenarios="founding_of_all_in_one_chain",
+    ),
+    mutant(
+        "founders-count-for-any-founding",
+        "2.8 [bites] a founder that holds nothing counts for those that hold its founding's barrier",
+        _ELECTION,
+        "        if is_waiting and founded not in (0, promise.founding):\n",
+        "        if is_waiting and founded not in (0, founded):\n",
+        tests=(f"{_FOUNDING}::test_a_founder_that_holds_nothing_counts_for_no_other_founding",),
+    ),
+    mutant(
+        "empty-founders-ask-for-a-view",
+        "2.8 [bites] a founder that holds nothing asks for nothing but a founding",
+        _ELECTION,
+        "        if self._memory.counts and self._memory.condition is Condition.READY:\n",
+        "        if self._memory.may_vote and self._memory.condition is Condition.READY:\n",
+        tests=(f"{_FOUNDING}::test_a_founder_that_holds_nothing_asks_for_no_view_and_confirms_nothing",),
+    ),
+    mutant(
+        "empty-founders-confirm",
+        "2.8 5.3 a founder that holds nothing confirms nothing",
+        _INBOX,
+        "        if not self._memory.counts:\n            return\n",
+        "",
+        tests=(f"{_FOUNDING}::test_a_founder_that_holds_nothing_asks_for_no_view_and_confirms_nothing",),
+    ),
+    mutant(
+        "founding-over-two-rounds",
+        "2.8 in one round, with the round's number in the answers",
+        _ELECTION,
+        "if self._round.phase is not Phase.FOUNDING or message.round != self._round.number:",
+        "if self._round.phase is not Phase.FOUNDING:",
         scenarios="founding_of_two_rounds",
     ),
     mutant(
-        "founding-over-two-lives",
-        "2.8 a late message founds nothing: the nonce names the life that asks",
+        "founding-number-promised-before",
+        "2.1 2.8 a founding's number is above all that was promised before",
         _ELECTION,
-        'return f"{self._memory.life}/{self._round.number}"',
-        'return f"{self._round.number}"',
-        scenarios="founding_of_two_lives",
+        "        self.saw(message.promised)\n        if self._round.phase is not Phase.FOUNDING",
+        "        if self._round.phase is not Phase.FOUNDING",
+        scenarios="founding_over_an_earlier_promise",
+    ),
+    mutant(
+        "founding-led-by-a-shorter-copy",
+        "2.2 2.8 [bites] the node that was restored with most leads the founding",
+        _ELECTION,
+        "may_refuse = memory.may_vote or bool(message.founders)",
+        "may_refuse = memory.may_vote",
+        tests=(f"{_RESTORED}::test_the_node_with_the_longest_copy_leads_whoever_asks_first",),
     ),
     mutant(
         "founding-with-a-journal",
@@ -105,16 +148,16 @@ PROMISES = (
         "candidate-asks-before-it-has-promised",
         "2.1 a node uses each number once: its own promise is synced first",
         _ELECTION,
-        "memory.say_to_others(view, Prepare(memory.log.end, founders))",
+        "memory.say_to_others(view, Prepare(memory.log.end, founders, memory.founded))",
         "for node in memory.others:\n"
-        "            memory.say_early(node, view, Prepare(memory.log.end, founders))",
+        "            memory.say_early(node, view, Prepare(memory.log.end, founders, memory.founded))",
         scenarios="candidate_promises_itself_first",
     ),
     mutant(
         "candidate-forgets-its-number",
         "2.1 a node uses each number once",
         _ELECTION,
-        "memory.remember(promised=view, standing=standing)\n        expected",
+        "memory.remember(promised=view, standing=standing, founding=founding)\n        expected",
         "memory.remember(standing=standing)\n        expected",
         scenarios="candidate_promises_itself_first",
     ),
@@ -139,7 +182,7 @@ PROMISES = (
         "promise-not-remembered",
         "1.4 2.2 a promise is durable: it outlives a crash",
         _ELECTION,
-        "memory.remember(promised=view, standing=standing)\n        memory.say(",
+        "memory.remember(promised=view, standing=standing, founding=founding)\n        memory.say(",
         "memory.remember(standing=standing)\n        memory.say(",
         scenarios="promise_survives_a_crash",
     ),
@@ -147,7 +190,7 @@ PROMISES = (
         "journal-behind-gets-the-promise",
         "2.2 [bites] a node refuses a candidate whose last (view, seq) is behind its own",
         _ELECTION,
-        "follows = covers(message.last, memory.log.end) or not memory.may_vote",
+        "follows = covers(message.last, memory.log.end) or not may_refuse",
         "follows = True",
         scenarios="promise_refuses_a_journal_behind",
     ),
@@ -264,9 +307,8 @@ MAJORITIES = (
         "blank-asks-for-a-view",
         "2.8 [bites] a blank node counts for nothing, and asks for no view",
         _ELECTION,
-        "if self._memory.may_vote and self._memory.condition is Condition.READY:\n"
-        "            return self._pre_vote(now)",
-        "if self._memory.condition is Condition.READY:\n            return self._pre_vote(now)",
+        "        if self._memory.counts and self._memory.condition is Condition.READY:\n",
+        "        if self._memory.condition is Condition.READY:\n",
         scenarios="blank_asks_for_no_view",
     ),
     mutant(

@@ -25,7 +25,7 @@ from tvault.model.commands import (
 from tvault.ordering import Declined, Verdict
 from tvault.replication.account import Account, Condition
 from tvault.replication.entry import Entry, Kind, Position
-from tvault.replication.memory import PER_BOOT
+from tvault.replication.memory import PER_BOOT, PER_LIFE
 from tvault.replication.messages import Message
 from tvault.replication.promise import Promise, Standing
 from tvault.replication.ready import Answer, Notice, Ready
@@ -68,9 +68,14 @@ def _epoch(owner: str, epoch: int) -> str:
     return f"t{epoch - FIRST_RAW}" if epoch >= FIRST_RAW else "old"
 
 
-def numbered(number: int) -> str:
-    """A session or a round."""
+def session(number: int) -> str:
+    """A session: of which boot, and which one."""
     return f"{number // PER_BOOT}.{number % PER_BOOT}" if number else "none"
+
+
+def nth_round(number: int) -> str:
+    """A round by its place in the life that asked."""
+    return str(number % PER_LIFE)
 
 
 def member(each: Member) -> str:
@@ -143,17 +148,17 @@ _TOLD: dict[str, Callable[[Any], str]] = {
     ),
     "Doubted": lambda m: f"boot {m.boot}, life {m.life}",
     "NewView": lambda m: view(m.view),
-    "Sync": lambda m: f"{numbered(m.session)} at {_positions(m.positions)}",
+    "Sync": lambda m: f"{session(m.session)} at {_positions(m.positions)}",
     "Append": lambda m: _after(m.previous, m.entries, m.committed),
     "Ack": lambda m: f"holds {m.held}, with all below {m.acked}",
     "Heartbeat": lambda m: f"{m.number}, sent {m.end}, committed {m.committed}",
     "HeartbeatReturn": lambda m: f"{m.number}, holds {m.held}, with all below {m.acked}",
-    "Confirm": lambda m: numbered(m.round),
-    "Confirmed": lambda m: numbered(m.round),
-    "Learn": lambda m: f"{numbered(m.round)} at {_positions(m.positions)}",
-    "Learned": lambda m: f"{numbered(m.round)} {_after(m.previous, m.entries, m.committed)}",
-    "IndexAsk": lambda m: numbered(m.round),
-    "Index": lambda m: f"{numbered(m.round)} is {m.seq}",
+    "Confirm": lambda m: nth_round(m.round),
+    "Confirmed": lambda m: nth_round(m.round),
+    "Learn": lambda m: f"{nth_round(m.round)} at {_positions(m.positions)}",
+    "Learned": lambda m: f"{nth_round(m.round)} {_after(m.previous, m.entries, m.committed)}",
+    "IndexAsk": lambda m: nth_round(m.round),
+    "Index": lambda m: f"{nth_round(m.round)} is {m.seq}",
     "Proposal": lambda m: f"{command(decode_command(m.command))} as {m.ticket}",
     "Outcome": lambda m: f"{m.ticket}",
 }

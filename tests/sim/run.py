@@ -11,7 +11,9 @@ from tests.history.check import violations
 from tests.history.operations import Detokenize, ReadEpoch, Tokenize
 from tests.sim.clients import LAST_TRY, OWNERS, Call, Client, Memory, Tally
 from tests.sim.cuts import draw_cut
+from tests.sim.disk import Disk
 from tests.sim.faults import Faults, draw_weather
+from tests.sim.network import CALM
 from tests.sim.node import SimNode
 from tests.sim.process import Process
 from tests.sim.profiles import Profile, draw_profile
@@ -33,6 +35,11 @@ ROLLING_MS = 10_000
 ROLLING_GAP_MS = 500
 CUT_SLACK_MS = 1_000
 CUT_CALM_MS = 3_000
+FOUNDING_WEATHER = 0.5
+FOUNDING_WIPES = 0.5
+FOUNDING_POWER = 0.3
+LEAST_TO_WIPE = 3
+"""With fewer nodes one wiped disk is no minority, and a founding has nothing else to stand on."""
 
 
 @dataclass
@@ -93,15 +100,31 @@ class Run:
         for node in world.nodes.values():
             world.post(dice.randint(0, 200), node.start)
         if dice.random() < self.profile.founding_trouble:
-            for _ in range(dice.randint(1, 6)):
-                world.run(dice.randint(5, 400))
-                node = dice.choice(list(world.nodes.values()))
-                if node.life is not None:
-                    world.note(f"{node.name} crashes during the founding")
-                    node.end(power=dice.random() < 0.3)
-                world.post(dice.randint(1, 300), node.start)
+            self._trouble_the_founding()
         if not world.run(FOUNDING_MS, until=world.agrees):
             raise Unproved("the founding took too long")
+        world.forgives_loss()
+
+    def _trouble_the_founding(self) -> None:
+        """Crashes while nobody remembers anything yet, now and then in bad weather and with a wipe."""
+        world, dice = self.world, self.world.dice
+        if dice.random() < FOUNDING_WEATHER:
+            world.network.weather = draw_weather(world)
+        is_wiping = len(world.nodes) >= LEAST_TO_WIPE and dice.random() < FOUNDING_WIPES
+        for _ in range(dice.randint(1, 6)):
+            world.run(dice.randint(5, 400))
+            node = dice.choice(list(world.nodes.values()))
+            if node.life is None:
+                continue
+            world.note(f"{node.name} crashes during the founding")
+            node.end(power=dice.random() < FOUNDING_POWER)
+            if is_wiping and world.lost is None:
+                world.note(f"{node.name} is wiped")
+                world.counts["wiped in the founding"] += 1
+                world.lost = node.name
+                node.disk = Disk(pace=node.disk.pace)
+            world.post(dice.randint(1, 300), node.start)
+        world.network.weather = CALM
 
     def _let_clients_in(self) -> None:
         world = self.world

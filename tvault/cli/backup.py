@@ -64,7 +64,7 @@ def command(
     if as_json:
         print_json({"backup": target, **_told(manifest)})
     else:
-        click.echo(f"{target}: {summary(manifest)}, from {source.name}; read back and sound")
+        click.echo(f"{target}: {summary(manifest)}; from {source.name}, read back and sound")
 
 
 def _copied(source: Source, target: Path) -> Manifest:

@@ -176,8 +176,8 @@ class FolderSource:
 def summary(manifest: Manifest) -> str:
     """What a backup holds, in words."""
     rows = manifest.rows
-    versions = f"{rows['versions']:,} versions of secrets"
-    return f"{rows['entries']:,} entries, with {rows['tokens']:,} tokens and {versions}"
+    versions = f"versions of secrets {rows['versions']:,}"
+    return f"entries {rows['entries']:,}, tokens {rows['tokens']:,}, {versions}"
 
 
 def taken_ports(config: Config) -> list[str]:

@@ -13,7 +13,7 @@ from tvault.cli.invocation import VaultGroup, json_option
 from tvault.cli.opening import read_config
 from tvault.cli.output import print_json, say
 from tvault.client.whole_file import whole_file
-from tvault.config import read_keys
+from tvault.config import read_key
 from tvault.errors import VaultError
 from tvault.model.keys import scraper_credential
 from tvault.model.owners import API_KEY_RANDOM_BYTES, hash_api_key, new_api_key, valid_owner_id
@@ -63,7 +63,7 @@ def scraper(ctx: click.Context, output: str) -> None:
     It opens /metrics and nothing else, and is made from the cluster's key: always the same. It is
     what credentials_file in Prometheus' configuration names.
     """
-    credential = scraper_credential(read_keys(read_config(ctx), os.environ).cluster)
+    credential = scraper_credential(read_key(read_config(ctx).keys.cluster, os.environ))
     if output == STDOUT:
         click.echo(credential)
         return

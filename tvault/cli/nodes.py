@@ -8,7 +8,7 @@ from typing import Any
 
 from tvault.cli.opening import trusted_ca
 from tvault.client.one_node import ask_peer
-from tvault.config import Config, NodeConfig, read_keys
+from tvault.config import Config, NodeConfig, read_key
 from tvault.errors import VaultError
 from tvault.model.keys import peer_credential
 
@@ -22,7 +22,7 @@ class Nodes:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.ca = trusted_ca(config)
-        self.credential = peer_credential(read_keys(config, os.environ).cluster)
+        self.credential = peer_credential(read_key(config.keys.cluster, os.environ))
 
     def __repr__(self) -> str:
         return f"<Nodes of {self.config.cluster_id}>"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
 import threading
@@ -33,6 +34,7 @@ def command(
     keeps nothing: it computes tokens and ciphertext, and the nodes order and keep them.
     """
     config = read_config(ctx)
+    _leave_no_core()
     if end_with_stdin:
         threading.Thread(target=_end_with_stdin, name="end-with-stdin", daemon=True).start()
     if gateway:
@@ -43,6 +45,11 @@ def command(
         raise VaultError("usage", "a node is started by: serve --node NAME")
     config.node(node_id)
     ctx.exit(run_node(config, node_id))
+
+
+def _leave_no_core() -> None:
+    """A crash of this process leaves no image of its memory, which holds keys and values, on a disk."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _address(text: str) -> Address:

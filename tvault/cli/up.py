@@ -25,8 +25,8 @@ END_SECONDS = 20.0
 def command(ctx: click.Context) -> None:
     """Run every node of tvault.toml on this machine.
 
-    One process each, until Ctrl-C or SIGTERM. Prints a line when a node answers. If a node cannot
-    start, all end; a node that ends later is reported, and the others go on.
+    One process each, until Ctrl-C or SIGTERM. Prints a line when a node answers, with its process. If
+    a node cannot start, all end; a node that ends later is reported, and the others go on.
     """
     config = read_config(ctx)
     read_keys(config, os.environ)
@@ -64,7 +64,7 @@ def _look(nodes: list[NodeProcess]) -> bool:
                 return False
             say(f"tvault: node {node.id} has ended ({node.ending}); the others go on")
         elif node.has_just_come_up(HEALTH_SECONDS):
-            click.echo(f"{node.id} is up at {node.url}")
+            click.echo(f"{node.id} is up at {node.url}, process {node.pid}")
     if all(node.ending for node in nodes):
         say("tvault: no node is left")
         return False

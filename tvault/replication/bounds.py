@@ -18,7 +18,7 @@ Count = Annotated[int, Meta(ge=0, le=1 << 48)]
 nonsensical one (-1 as 64 bits, a time in nanoseconds) is never promised, nor has to be gone beyond."""
 
 Number = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
-"""Of a round, a session, a ticket: those of a boot begin with `boot * PER_BOOT`."""
+"""Of a round, a session, a ticket."""
 
 Boot = Annotated[int, Meta(ge=0, le=(1 << 31) - 1)]
 
@@ -28,7 +28,7 @@ Name = Annotated[str, Meta(min_length=1, max_length=128)]
 """Of a node, of an incarnation."""
 
 Life = Annotated[str, Meta(max_length=256)]
-"""Of a life, or of a round in it."""
+"""The name of a life."""
 
 Why = Annotated[str, Meta(max_length=256)]
 """A reason, in words for people."""

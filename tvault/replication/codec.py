@@ -6,7 +6,7 @@ import msgspec
 
 from tvault.replication.messages import Envelope
 
-FORMAT = 4
+FORMAT = 5
 """Version of the format; nodes of another one are refused before any envelope passes."""
 
 _encoder = msgspec.msgpack.Encoder()

@@ -7,8 +7,10 @@ fails by its deadline or by a refusal; the node then waits, longer when it lost,
     no live chain:                        PRE_VOTE -> BALLOT
     a head that forms its chain anew:                 BALLOT
 
-A founding needs every node; a pre-vote and a ballot need a majority of nodes that may vote.  With that
-a ballot waits a little longer for the others that are known to be there, and decides once.
+A founding needs every node, in its ballot and in its chain, too: what is committed in the first view is
+on every disk, so that no founding that broke off can have left a part of it behind.  A pre-vote and any
+other ballot need a majority of nodes that may vote; with that a ballot waits a little longer for the
+others that are known to be there, and decides once.
 """
 
 from __future__ import annotations
@@ -52,9 +54,10 @@ class Phase(Enum):
 
 @dataclass
 class Round:
-    """The question that is out: its number or nonce, its deadline, who has answered what.
+    """The question that is out: its number, its deadline, who has answered what.
 
-    `expected` are those that a ballot waits for until `grace`, which begins with the majority.
+    `expected` are those that a ballot waits for until `grace`, which begins once it has promises of
+    `needed` voters, of which its chain must have as many.
     """
 
     phase: Phase = Phase.IDLE
@@ -64,6 +67,7 @@ class Round:
     granted: set[str] = field(default_factory=set)
     denied: set[str] = field(default_factory=set)
     promised: dict[str, Candidate] = field(default_factory=dict)
+    needed: int = 0
     expected: frozenset[str] = frozenset()
     grace: int | None = None
 
@@ -93,7 +97,7 @@ class Election:
         """Whether this node can say that it remembers nothing: a journal that is empty, or just what it
         was restored with, nothing set aside, and no part yet in a founding that was finished."""
         promise = self._memory.promise
-        empty = self._memory.log.end == promise.start
+        empty = self._memory.is_empty
         return empty and not promise.set_aside and promise.standing is not Standing.VOTER
 
     @property
@@ -153,11 +157,13 @@ class Election:
 
     def on_founding_ask(self, sender: str, message: FoundingAsk) -> None:
         """Say whether this node, in this incarnation, remembers nothing."""
-        self._memory.say(sender, 0, FoundingAnswer(message.nonce, self.may_found))
+        promised = self._memory.promise.promised
+        self._memory.say(sender, 0, FoundingAnswer(message.round, self.may_found, promised))
 
     def on_pre_vote(self, sender: str, message: PreVote, *, misses_chain: bool) -> None:
         """Say whether this node would promise; a blank one only says that it is there."""
         memory = self._memory
+        self._notice_founding(message.founded)
         granted = misses_chain and memory.may_vote and covers(message.last, memory.log.end)
         promise = memory.promise
         answer = PreVoteAnswer(message.round, granted, promise.standing, promise.promised)
@@ -166,28 +172,42 @@ class Election:
     def on_prepare(self, sender: Member, view: int, message: Prepare, now: int) -> bool:
         """Promise the view, durably before the answer, or refuse it.  True when promised.
 
-        What a blank node holds says nothing of what was committed: it refuses no journal.
+        What a blank node holds says nothing of what was committed: it refuses no journal.  In a founding
+        the nodes hold what they were restored with, and the one that holds most is to lead.
         """
         memory = self._memory
+        self._notice_founding(message.founded)
         promise = memory.promise
-        standing = promise.standing
-        follows = covers(message.last, memory.log.end) or not memory.may_vote
+        standing, founding = promise.standing, None
+        may_refuse = memory.may_vote or bool(message.founders)
+        follows = covers(message.last, memory.log.end) or not may_refuse
         acceptable = view > promise.promised and follows
         if message.founders:
             acceptable = acceptable and self.may_found and memory.me in message.founders
-            standing = Standing.FOUNDER
+            standing, founding = Standing.FOUNDER, view
         if not acceptable:
             memory.say(sender.node, view, Refused(promise.promised, memory.log.end))
             return False
-        memory.remember(promised=view, standing=standing)
+        memory.remember(promised=view, standing=standing, founding=founding)
         memory.say(sender.node, view, Promised(self._account(now)))
         return True
+
+    def _notice_founding(self, founded: int) -> None:
+        """A founder without its founding's barrier hears of a founding that came about.  If it voted in
+        another one, it may have lost its part in that which did: it is blank."""
+        memory = self._memory
+        promise = memory.promise
+        is_waiting = promise.standing is Standing.FOUNDER and not memory.counts
+        if is_waiting and founded not in (0, promise.founding):
+            memory.remember(standing=Standing.BLANK)
 
     # Answers.
 
     def on_founding_answer(self, sender: Member, message: FoundingAnswer, now: int) -> View | None:
-        """Every node, asked in this one round, must remember nothing."""
-        if self._round.phase is not Phase.FOUNDING or message.nonce != self._nonce():
+        """Every node, asked in this one round, must remember nothing; and the number of the founding is
+        above all that they have promised, so that no late promise to an earlier life is one to it."""
+        self.saw(message.promised)
+        if self._round.phase is not Phase.FOUNDING or message.round != self._round.number:
             return None
         if not message.empty:
             self._remembered = True
@@ -233,7 +253,7 @@ class Election:
         if self.may_found and not self._remembered:
             return self._found(now)
         self._remembered = False
-        if self._memory.may_vote and self._memory.condition is Condition.READY:
+        if self._memory.counts and self._memory.condition is Condition.READY:
             return self._pre_vote(now)
         self._complain(now)
         self._fail(now, 0.0, 1)
@@ -244,14 +264,14 @@ class Election:
         self._why = FOUNDING
         self._round = Round(Phase.FOUNDING, memory.new_round(), now + memory.timing.round_ms)
         self._round.founders[memory.me.node] = memory.me
-        memory.say_to_others(0, FoundingAsk(self._nonce()))
+        memory.say_to_others(0, FoundingAsk(self._round.number))
         return self._advance(now)
 
     def _pre_vote(self, now: int) -> View | None:
         memory = self._memory
         self._round = Round(Phase.PRE_VOTE, memory.new_round(), now + memory.timing.round_ms)
         self._round.granted.add(memory.me.node)
-        memory.say_to_others(0, PreVote(self._round.number, memory.log.end))
+        memory.say_to_others(0, PreVote(self._round.number, memory.log.end, memory.founded))
         return self._advance(now)
 
     def _ballot(self, now: int, founders: tuple[Member, ...]) -> View | None:
@@ -259,14 +279,20 @@ class Election:
         memory = self._memory
         nodes = len(memory.promise.ensemble)
         view = next_own_view(max(self._seen, memory.promise.promised), memory.index, nodes)
-        standing = Standing.FOUNDER if founders else memory.promise.standing
-        memory.remember(promised=view, standing=standing)
+        standing, founding = memory.promise.standing, None
+        if founders:
+            standing, founding = Standing.FOUNDER, view
+        memory.remember(promised=view, standing=standing, founding=founding)
         expected = frozenset(member.node for member in founders) or frozenset(self._peers.hears(now))
         self._round = Round(
-            Phase.BALLOT, view, now + memory.timing.suspect_ms, expected=expected - {memory.me.node}
+            Phase.BALLOT,
+            view,
+            now + memory.timing.suspect_ms,
+            needed=len(founders) or memory.majority,
+            expected=expected - {memory.me.node},
         )
         self._round.promised[memory.me.node] = Candidate(memory.me, self._account(now))
-        memory.say_to_others(view, Prepare(memory.log.end, founders))
+        memory.say_to_others(view, Prepare(memory.log.end, founders, memory.founded))
         return self._advance(now)
 
     def _advance(self, now: int) -> View | None:
@@ -283,7 +309,7 @@ class Election:
             self._fail(now, 0.0, 2)  # a later view was heard of meanwhile
             return None
         voters = sum(each.account.may_vote for each in current.promised.values())
-        if current.phase is not Phase.BALLOT or voters < memory.majority:
+        if current.phase is not Phase.BALLOT or voters < current.needed:
             return None
         if current.grace is None:
             current.grace = min(now + self._grace_ms(), current.deadline)
@@ -303,7 +329,7 @@ class Election:
         voted = [node for node, each in current.promised.items() if each.account.may_vote]
         mine = current.promised.pop(memory.me.node)
         others = [current.promised[node] for node in self._preferred(current.promised)]
-        chain = arrange(mine, others, memory.majority)
+        chain = arrange(mine, others, current.needed)
         if chain is None:
             self._fail(now, 0.0, 2)
             return None
@@ -352,7 +378,3 @@ class Election:
         if not self._order:
             place = self._memory.index + 1
         return max(place - 1, 0) * self._memory.timing.heartbeat_ms // 2
-
-    def _nonce(self) -> str:
-        """Of this round of this life alone."""
-        return f"{self._memory.life}/{self._round.number}"

@@ -182,7 +182,10 @@ class Inbox:
             self._on_new_view(presence.part.view, now)
 
     def _on_confirm(self, sender: str, view: int, number: int) -> None:
-        """A blank node confirms nothing: it may have forgotten a promise."""
+        """A blank node confirms nothing: it may have forgotten a promise.  Nor does a
+        founder without its barrier: it counts for those alone that hold that."""
+        if not self._memory.counts:
+            return
         promised = self._memory.promise.promised
         if promised > view:
             self._memory.say(sender, view, Superseded(promised))

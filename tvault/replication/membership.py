@@ -128,17 +128,16 @@ class Membership:
         self.is_throttled = any(now - gap.since >= BEHIND_FOR_MS for gap in gaps.values())
 
     def _next_to_join(self, chain: Chain, now: int) -> str | None:
-        """An outsider that lacks nothing, hears the head, and fits behind the members that stay.  A
-        member that is to end may have to wait for just this one: then it is taken in without a pause."""
+        """An outsider that lacks nothing, hears the head, and fits behind the members that stay.  When
+        members are to end they may wait for just these: then all are taken in, without a pause."""
         members = {member.node for member in chain.view.chain}
         going = self._in_condition(Condition.LEAVING, members, now)
-        for heard in self._peers.heard(now):
-            node = heard.member.node
-            if node in members or not heard.presence.caught_up:
-                continue
-            if not going and not self._may_invite(node, now):
-                continue
-            arranged = self._arranged(chain, now, [*members, node])
+        outside = [heard for heard in self._peers.heard(now) if heard.member.node not in members]
+        able = [heard.member.node for heard in outside if heard.presence.caught_up]
+        if not going:
+            able = [node for node in able if self._may_invite(node, now)]
+        for node in able:
+            arranged = self._arranged(chain, now, [*members, *(able if going else [node])])
             wanted = members - going | {node}
             if arranged is not None and wanted <= {member.node for member in arranged}:
                 return node

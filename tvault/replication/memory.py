@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
+from hashlib import blake2b
 from statistics import median
 
 import msgspec
@@ -20,7 +22,10 @@ WRITES_REMEMBERED_MS = 5_000
 """How many journal writes, and how old ones, tell how fast this node's disk is."""
 
 PER_BOOT = 1 << 32
-"""Sessions and rounds are numbered on from `boot * PER_BOOT`, so that no two boots share a number."""
+"""Sessions are numbered on from `boot * PER_BOOT`: those of a later boot are later."""
+
+PER_LIFE = 1 << 24
+"""Rounds are numbered on from a multiple of this, which the life's name draws."""
 
 
 class ProtocolViolation(Exception):
@@ -39,7 +44,7 @@ class Memory:
         self.log = log
         self.timing = timing
         self.me = Member(promise.node, promise.incarnation)
-        self.life = f"{promise.incarnation}/{promise.boot}"
+        self.life = promise.life
         self.condition = Condition.READY
         self.index = promise.ensemble.index(promise.node)
         self.others = tuple(node for node in promise.ensemble if node != promise.node)
@@ -50,13 +55,41 @@ class Memory:
         self.late: list[Outgoing] = []
         self.answers: list[Answer] = []
         self.notices: list[Notice] = []
-        self._rounds = promise.boot * PER_BOOT
+        self._rounds = _first_round(promise.life)
         self._writes: deque[tuple[int, int]] = deque(maxlen=WRITES_REMEMBERED)
 
     @property
     def may_vote(self) -> bool:
         """Whether this node counts towards a majority."""
         return self.promise.standing is not Standing.BLANK
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the journal is empty, or just what the node was restored with."""
+        return self.log.end == self.promise.start
+
+    @property
+    def counts(self) -> bool:
+        """Whether this node counts for whoever asks: not a founder without its founding's barrier."""
+        if self.promise.standing is Standing.FOUNDER:
+            return self.founded == self.promise.founding
+        return self.may_vote
+
+    @property
+    def founded(self) -> int:
+        """The first view in the journal from that of the founding on which this node promised last, 0 if
+        there is none: the very view, if that founding was decided."""
+        seq = bisect_left(
+            range(self.log.end.seq + 1),
+            self.promise.founding,
+            lo=self.promise.start.seq + 1,
+            key=self._view_of,
+        )
+        return self._view_of(seq)
+
+    def _view_of(self, seq: int) -> int:
+        place = self.log.position(seq)
+        return place.view if place is not None else 0
 
     def account(self, hears: tuple[str, ...], now: int) -> Account:
         """What this node says of itself, true once what is pending is durable."""
@@ -78,6 +111,7 @@ class Memory:
         *,
         promised: int | None = None,
         standing: Standing | None = None,
+        founding: int | None = None,
         mark: Position | None = None,
         lives: dict[str, KnownLife] | None = None,
     ) -> None:
@@ -88,6 +122,8 @@ class Memory:
             promise = msgspec.structs.replace(promise, promised=promised)
         if standing is not None:
             promise = msgspec.structs.replace(promise, standing=standing)
+        if founding is not None:
+            promise = msgspec.structs.replace(promise, founding=founding)
         if mark is not None:
             promise = msgspec.structs.replace(promise, mark=mark)
         if lives is not None:
@@ -114,8 +150,8 @@ class Memory:
         self.late.clear()
 
     def new_round(self) -> int:
-        """The number of a round of questions, which no earlier boot of this incarnation used, lest an
-        answer that comes late be taken for one to a question of now."""
+        """The number of a round of questions, which no other life of this node used, lest an answer that
+        comes late be taken for one to a question of now."""
         self._rounds += 1
         return self._rounds
 
@@ -135,3 +171,10 @@ class Memory:
     def notice(self, event: str, **details: Detail) -> None:
         """Tell people, through the event log."""
         self.notices.append(Notice(event, details))
+
+
+def _first_round(life: str) -> int:
+    """Where a life begins to number its rounds.  Boots would not do: a folder that is emptied, or put
+    back from a copy, counts them a second time."""
+    drawn = int.from_bytes(blake2b(life.encode(), digest_size=8).digest(), "big")
+    return (drawn >> 26) * PER_LIFE

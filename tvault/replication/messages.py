@@ -30,21 +30,23 @@ class _Message(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
 class FoundingAsk(_Message, frozen=True, array_like=True, tag="founding-ask"):
     """Is your journal empty, and have you set nothing aside?"""
 
-    nonce: Life
+    round: Number
 
 
 class FoundingAnswer(_Message, frozen=True, array_like=True, tag="founding-answer"):
-    """The answer to the round `nonce`, for the incarnation in the envelope."""
+    """The answer, for the incarnation in the envelope."""
 
-    nonce: Life
+    round: Number
     empty: bool
+    promised: Count
 
 
 class PreVote(_Message, frozen=True, array_like=True, tag="pre-vote"):
-    """Would you leave your view for mine?  Changes nothing."""
+    """Would you leave your view for mine?  Changes nothing.  `founded`: see `Memory.founded`."""
 
     round: Number
     last: Position
+    founded: Count = 0
 
 
 class PreVoteAnswer(_Message, frozen=True, array_like=True, tag="pre-vote-answer"):
@@ -58,10 +60,11 @@ class PreVoteAnswer(_Message, frozen=True, array_like=True, tag="pre-vote-answer
 
 class Prepare(_Message, frozen=True, array_like=True, tag="prepare"):
     """Promise me the envelope's view.  `last` is the candidate's journal end; `founders` names every
-    node and its incarnation in a founding, and is empty otherwise."""
+    node and its incarnation in a founding, and is empty otherwise; `founded`: see `Memory.founded`."""
 
     last: Position
     founders: Annotated[tuple[Member, ...], msgspec.Meta(max_length=MOST_NODES)] = ()
+    founded: Count = 0
 
 
 class Promised(_Message, frozen=True, array_like=True, tag="promised"):

@@ -13,7 +13,8 @@ class Standing(IntEnum):
     """Whether a node counts towards a majority.
 
     BLANK: its memory of votes or journal is lost or doubtful, it counts for nothing.
-    FOUNDER: it has voted in a founding that is not finished as far as it knows; it counts.
+    FOUNDER: it has voted in a founding that is not finished as far as it knows.  While it holds nothing
+    it counts for that founding, and for those alone that hold its barrier.
     VOTER: it counts.
     """
 
@@ -41,7 +42,8 @@ class Promise(msgspec.Struct, frozen=True, kw_only=True):
     lead it, and is lowered and synced before any cut below it.  `keys` is the fingerprint of the token
     key that the journal was filled under.  `set_aside`: files were put aside in this folder, so the
     node never takes part in a founding.  `start` is the end of the journal that an operator has filled
-    the folder with, from a backup: a node that holds just this remembers nothing.
+    the folder with, from a backup: a node that holds just this remembers nothing.  `founding` is the
+    view of the founding that the node promised last.
     """
 
     cluster: str
@@ -56,6 +58,7 @@ class Promise(msgspec.Struct, frozen=True, kw_only=True):
     promised: int = 0
     mark: Position = ORIGIN
     start: Position = ORIGIN
+    founding: int = 0
     lives: dict[str, KnownLife] = {}
 
 

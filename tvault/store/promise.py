@@ -179,7 +179,7 @@ def _read(handle: int, path: Path) -> _Read:
         whole = os.pread(handle, _SLOTS * SLOT_BYTES, 0)
     except OSError as error:
         raise PromiseDamaged(f"{path} cannot be read: {error.strerror}") from error
-    slots = (_decode(whole, slot) for slot in range(_SLOTS))
+    slots = (_decode(whole, slot, path) for slot in range(_SLOTS))
     newest = max((read for read in slots if read), key=lambda read: read.generation, default=None)
     if newest is None:
         raise PromiseDamaged(f"neither slot of {path} is whole")
@@ -199,8 +199,8 @@ def _encode(slot: int, generation: int, promise: Promise) -> bytes:
     return content + _checksum(content)
 
 
-def _decode(whole: bytes, slot: int) -> _Read | None:
-    """What slot `slot` of the file's bytes says, or None when it is not whole."""
+def _decode(whole: bytes, slot: int, path: Path) -> _Read | None:
+    """What slot `slot` of the bytes of the file at `path` says, or None when it is not whole."""
     raw = whole[slot * SLOT_BYTES : (slot + 1) * SLOT_BYTES]
     content, checksum = raw[:-_CHECKSUM_BYTES], raw[-_CHECKSUM_BYTES:]
     if len(raw) != SLOT_BYTES or checksum != _checksum(content):
@@ -209,7 +209,8 @@ def _decode(whole: bytes, slot: int) -> _Read | None:
     if magic != _MAGIC or written_slot != slot:
         return None
     if version != _VERSION:
-        raise VaultError("configuration", f"the promise file has format {version}, known is {_VERSION}")
+        known = f"its format is {version}, this one knows {_VERSION}"
+        raise VaultError("configuration", f"{path} was written by another tvault: {known}")
     try:
         promise = _decoder.decode(content[_HEADER.size : _HEADER.size + length])
     except msgspec.DecodeError:

@@ -217,6 +217,17 @@ def test_a_running_node_that_shows_an_old_certificate_is_told_to_be_restarted(tm
     assert result == "failed", "it does not run any more"
 
 
+def test_a_machine_without_a_node_and_a_certificate_needs_the_ca_alone(tmp_path: Path) -> None:
+    config = with_tls(tmp_path)
+    (tmp_path / "tls" / "node.key").unlink()
+    assert [each.result for each in certificate_found(config, ())] == ["failed"], "half of it is there"
+    (tmp_path / "tls" / "node.pem").unlink()
+    assert [each.result for each in certificate_found(config, config.nodes)] == ["failed"]
+    assert [each.result for each in certificate_found(config, ())] == ["ok"]
+    (tmp_path / "tls" / "node-ca.pem").unlink()
+    assert [each.result for each in certificate_found(config, ())] == ["failed"]
+
+
 def test_a_vault_without_tls_has_no_certificate(tmp_path: Path) -> None:
     assert of_certificate(load_text(tmp_path, MINIMAL)) == []
 

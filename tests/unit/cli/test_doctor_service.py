@@ -131,13 +131,17 @@ def test_a_node_of_another_version_is_warned_of(tvault: CommandLine) -> None:
 @pytest.mark.parametrize(
     ("configuration", "result", "why"),
     [
-        ({"format": FORMAT + 1}, "failed", "has another message format"),
-        ({"fields": "0" * 32}, "failed", "has another field list"),
-        ({"keys": "0" * 16}, "failed", "has another token key"),
-        ({"master": "m2"}, "failed", "has another active master key"),
-        ({"masters": {"m1": "0" * 16}}, "failed", "has another key under the master key id 'm1'"),
-        ({"master": 7}, "failed", "tells a configuration of another form"),
-        ({"owners": "0" * 32}, "warning", "has other owners"),
+        ({"format": FORMAT + 1}, "failed", "has another message format than this release"),
+        ({"fields": "0" * 32}, "failed", "has another field list than this configuration"),
+        ({"keys": "0" * 16}, "failed", "has another token key than this configuration"),
+        ({"master": "m2"}, "failed", "has another active master key than this configuration"),
+        (
+            {"masters": {"m1": "0" * 16}},
+            "failed",
+            "has another key under the master key id 'm1' than this configuration",
+        ),
+        ({"master": 7}, "failed", "tells a configuration of another form than this configuration"),
+        ({"owners": "0" * 32}, "warning", "has other owners than this configuration"),
     ],
 )
 def test_a_node_of_another_configuration_is_told_by_what_differs(
@@ -145,7 +149,7 @@ def test_a_node_of_another_configuration_is_told_by_what_differs(
 ) -> None:
     code, amiss = found(tvault, configuration=configuration)
     assert code == (1 if result == "failed" else 0)
-    assert amiss == {("agreement", "n2"): [(result, f"{why} than this configuration")]}
+    assert amiss == {("agreement", "n2"): [(result, why)]}
 
 
 def test_a_node_of_another_ensemble_fails(tvault: CommandLine) -> None:

@@ -181,6 +181,16 @@ def test_nodes_are_asked_with_a_credential_that_does_not_tell_the_secret(tvault:
         assert node.seen[0].headers["Authorization"] == f"Bearer {derive(secret, 'peer').hex()}"
 
 
+def test_who_looks_after_nodes_needs_none_of_the_keys_that_open_values(tvault: CommandLine) -> None:
+    with ExitStack() as stack:
+        cluster(stack, tvault, [answer("n1", 1)] * 3)
+        for key in Path("c/keys").iterdir():
+            if key.name != "cluster.key":
+                key.unlink()
+        ran = tvault("inspect", "--config", "c/tvault.toml")
+    assert (ran.code, ran.err) == (0, "")
+
+
 def test_json_holds_all_that_nodes_say(tvault: CommandLine) -> None:
     with ExitStack() as stack:
         cluster(stack, tvault, [answer("n1", 12, "degraded", "the chain lacks n3"), None, None])

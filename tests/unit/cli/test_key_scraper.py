@@ -50,6 +50,14 @@ def test_only_who_asks_for_it_gets_it_on_stdout(tvault: CommandLine) -> None:
     assert tvault("key", "scraper", "-o", "-").out.decode() == credential() + "\n"
 
 
+def test_it_is_made_of_the_clusters_key_alone(tvault: CommandLine) -> None:
+    made = credential()
+    for key in Path("c/keys").iterdir():
+        if key.name != "cluster.key":
+            key.unlink()
+    assert tvault("key", "scraper", "-o", "-").out.decode() == made + "\n"
+
+
 def test_a_name_typed_wrongly_costs_no_key(tvault: CommandLine) -> None:
     before = Path("c/keys/cluster.key").read_bytes()
     ran = tvault("key", "scraper", "-o", "c/keys/cluster.key")

@@ -7,17 +7,30 @@ import pytest
 
 from tests.unit.replication.wire import Wire, from_life, history
 from tvault.replication.entry import ORIGIN
-from tvault.replication.messages import FoundingAnswer, FoundingAsk, NewView, Prepare, Promised, Refused
+from tvault.replication.messages import (
+    Confirm,
+    Confirmed,
+    FoundingAnswer,
+    FoundingAsk,
+    NewView,
+    Prepare,
+    Presence,
+    PreVote,
+    PreVoteAnswer,
+    Promised,
+    Refused,
+)
 from tvault.replication.promise import Standing
 from tvault.replication.view import Member
 
 
 @pytest.fixture
 def wire() -> Wire:
-    """Three empty nodes; n1 has asked, and the others' answers are under way."""
+    """Three empty nodes that hear each other; n1 has asked, and the others' answers are under way."""
     wire = Wire()
     wire.start()
     wire.tick(*wire.names)
+    wire.deliver(Presence)
     while not wire.sent(FoundingAnswer, to="n1"):
         wire.deliver(FoundingAsk, sender="n1")
         wire.tick("n1")
@@ -159,8 +172,8 @@ def test_a_founder_that_holds_the_barrier_already_says_that_it_remembers(wire: W
     wire.keep()
     assert wire["n1"].promise.standing is Standing.FOUNDER
     assert wire["n1"].store.last().seq == 1
-    wire.say("n2", "n1", 0, FoundingAsk("n2-1/1/1"))
-    assert wire.sent(FoundingAnswer) == [FoundingAnswer("n2-1/1/1", empty=False)]
+    wire.say("n2", "n1", 0, FoundingAsk(7))
+    assert wire.sent(FoundingAnswer) == [FoundingAnswer(7, empty=False, promised=3)]
     founders = tuple(wire[name].me for name in wire.names)
     wire.say("n2", "n1", 4, Prepare(ORIGIN, founders))
     assert wire.sent(Promised, sender="n1") == []
@@ -175,6 +188,63 @@ def test_one_answer_counts_once_however_often_it_arrives(wire: Wire) -> None:
     for boot in (1, 2, 3):
         wire.hand("n1", from_life(answer.envelope, boot=boot))
     assert wire["n1"].promise.promised == 0
+
+
+def test_a_founding_needs_the_promises_of_all_and_its_chain_holds_all(wire: Wire) -> None:
+    wire.deliver(FoundingAnswer, to="n1")
+    wire.deliver(Prepare, sender="n1")
+    (late,) = wire.keep(Promised, sender="n3")
+    wire.deliver(Promised, to="n1")
+    wire.tick("n1", after=500)
+    assert wire["n1"].state.role == "outside"
+    wire.release([late])
+    assert wire["n1"].state.role == "head"
+    assert set(wire["n1"].state.chain) == set(wire.names)
+
+
+@pytest.fixture
+def founder(wire: Wire) -> Wire:
+    """n2 has promised the founding of view 3, and heard no more of it; what was said since is lost."""
+    wire.deliver(FoundingAnswer, to="n1")
+    wire.deliver(Prepare, sender="n1", to="n2")
+    wire.keep()
+    assert wire["n2"].promise.standing is Standing.FOUNDER
+    return wire
+
+
+def test_a_founder_that_holds_nothing_counts_for_whoever_holds_the_barrier_of_its_founding(
+    founder: Wire,
+) -> None:
+    last = history(3)[-1].position
+    founder.say("n1", "n2", 6, Prepare(last, founded=3))
+    (promised,) = founder.sent(Promised, sender="n2")
+    assert isinstance(promised, Promised)
+    assert promised.account.may_vote
+
+
+def test_a_founder_that_holds_nothing_counts_for_no_other_founding(founder: Wire) -> None:
+    """It was wiped in between, for all that is known: then another disk holds what it has lost."""
+    last = history(2)[-1].position
+    founder.say("n1", "n2", 0, PreVote(1, last, founded=2))
+    (answer,) = founder.sent(PreVoteAnswer, sender="n2")
+    assert isinstance(answer, PreVoteAnswer)
+    assert not answer.granted
+    founder.say("n1", "n2", 6, Prepare(last, founded=2))
+    (promised,) = founder.sent(Promised, sender="n2")
+    assert isinstance(promised, Promised)
+    assert not promised.account.may_vote
+    assert founder["n2"].promise.standing is Standing.BLANK
+
+
+def test_a_founder_that_holds_nothing_asks_for_no_view_and_confirms_nothing(founder: Wire) -> None:
+    founder.say("n1", "n2", 3, Confirm(1))
+    assert founder.sent(Confirmed) == []
+    founder.tick("n2", after=5000)
+    asked = founder.sent(FoundingAsk, sender="n2", to="n1")
+    assert isinstance(asked[-1], FoundingAsk)
+    founder.say("n1", "n2", 0, FoundingAnswer(asked[-1].round, empty=False, promised=0))
+    founder.tick("n2", after=5000)
+    assert founder.sent(PreVote) == []
 
 
 @pytest.mark.parametrize("nodes", [1, 2, 3, 5])

@@ -44,6 +44,28 @@ def test_restored_nodes_and_empty_ones_found_a_cluster_that_goes_on_from_the_bac
         assert node.promise.promised > VIEW
 
 
+@pytest.mark.parametrize("first", ["n1", "n2", "n3"])
+@pytest.mark.parametrize("entries", [(0, 5, 0), (0, 0, 5), (5, 9, 5), (9, 5, 0), (300, 0, 1000)])
+def test_the_node_with_the_longest_copy_leads_whoever_asks_first(
+    entries: tuple[int, ...], first: str
+) -> None:
+    wire = Wire()
+    for name, many in zip(wire.names, entries, strict=True):
+        if many:
+            restore(wire, name, history(*[VIEW] * many))
+    wire.start(*(name for name in wire.names if name != first))
+    wire.run(500)
+    wire.start(first)
+    for _ in range(40):
+        wire.tick(first)
+        wire.deliver()
+    wire.until(wire.writable, within=60_000)
+    wire.run(200)
+    for node in wire.nodes.values():
+        assert node.store.position(max(entries)) == history(*[VIEW] * max(entries))[-1].position
+        assert node.promise.standing is Standing.VOTER
+
+
 def test_restored_nodes_found_nothing_while_one_is_away() -> None:
     wire = Wire()
     for name in ("n1", "n2"):

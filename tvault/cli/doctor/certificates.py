@@ -25,9 +25,13 @@ _FLIGHTS = 4
 
 
 def certificate_found(config: Config, here: Sequence[NodeConfig]) -> Iterator[Finding]:
-    """The certificate for the nodes on this machine; nothing without TLS."""
+    """The certificate for the nodes on this machine; nothing without TLS.  A machine with neither a node
+    nor a certificate, from which nodes are looked after, needs to know the CA and nothing else."""
     tls = config.tls
     if tls.certificate is None or tls.key is None:
+        return
+    if not here and not tls.certificate.exists() and not tls.key.exists():
+        yield _ca_found(tls.ca)
         return
     try:
         judge_private(tls.key, KEY)
@@ -50,6 +54,15 @@ def certificate_found(config: Config, here: Sequence[NodeConfig]) -> Iterator[Fi
         else:
             advice = "issue one that names this host, from a CA of [tls] ca, with those in between"
             yield Finding("certificate", host, "failed", f"others refuse the certificate: {why}", advice)
+
+
+def _ca_found(ca: Path | None) -> Finding:
+    try:
+        verifying(ca, "[tls] ca")
+    except VaultError as error:
+        return Finding("certificate", "", "failed", error.detail, "no command reaches a node with it")
+    found = "there is none here, and no node: commands need the CA alone, and can read it"
+    return Finding("certificate", "", "ok", found)
 
 
 def distrust_at(host: str, shown: ssl.SSLContext, trusted: ssl.SSLContext) -> str | None:

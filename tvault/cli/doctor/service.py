@@ -77,9 +77,13 @@ def agreement_found(
         if each.told is None or each.told.configuration is None:
             continue
         about, said = each.node.id, each.told.configuration
-        why = None if said.get("format") == FORMAT else "has another message format"
+        if said.get("format") != FORMAT:
+            found = "has another message format than this release"
+            advice = "they refuse each other: stop all nodes, then start all with one release of tvault"
+            yield Finding("agreement", about, "failed", found, advice)
+            continue
         try:
-            why = why or terms.refusal(msgspec.convert({**said, "format": terms.format}, Terms))
+            why = terms.refusal(msgspec.convert({**said, "format": terms.format}, Terms))
         except msgspec.ValidationError:
             why = "tells a configuration of another form"
         if each.told.ensemble != list(ensemble):
