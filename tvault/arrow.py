@@ -72,7 +72,7 @@ def transform(
     """
     if not isinstance(batch, (pa.RecordBatch, pa.Table)):
         raise VaultError(
-            "usage", f"give a RecordBatch or Table of pyarrow, not a {type(batch).__name__}"
+            "usage", f"give a RecordBatch or Table of pyarrow; this is of type {type(batch).__name__}"
         )
     planned = _plan(batch.schema, columns, op, types)
     if not batch.num_rows:

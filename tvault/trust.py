@@ -13,6 +13,8 @@ OLDEST = ssl.TLSVersion.TLSv1_2
 
 NO_TLS = "it speaks no TLS"
 UNTRUSTED = "its certificate is not trusted"
+EXPIRED = "has expired"
+"""How OpenSSL says that a certificate was one to trust, once."""
 
 _NO_TLS_REASONS = {
     "WRONG_VERSION_NUMBER",

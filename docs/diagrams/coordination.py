@@ -57,7 +57,7 @@ ASSUMED = (
     "What is assumed: nodes crash, stall, lose and delay messages and damage disks, but do not lie.",
     "A disk keeps what it has synced. Most of the disks keep their memory: two of three, three of five.",
     "With fewer than a majority of nodes there is no view: nothing new is accepted, nothing is lost,",
-    "and what a node knows to be committed is still answered. The time of day decides the moments of secrets alone.",
+    "and what a node knows to be committed is still answered. Only moments of secrets are by the clock.",
 )
 
 

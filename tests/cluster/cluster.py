@@ -146,8 +146,11 @@ class Cluster:
         self.wait_for_end(name)
 
     def signal(self, name: str, number: signal.Signals) -> None:
-        """Send a signal to a node's process."""
-        self.processes[name].send_signal(number)
+        """Send a signal to a node's process; one that is to stand still does so on return."""
+        process = self.processes[name]
+        process.send_signal(number)
+        if number == signal.SIGSTOP:
+            os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def wait_for_end(self, name: str) -> tuple[int, str]:
         """The exit code of a node that ends, and what it wrote to stderr."""

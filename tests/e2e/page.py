@@ -80,9 +80,7 @@ _CHANCE: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"^([\w-]+) +\d+ +\d+ +([\d,]+ +\d+) +[\d.]+ +(?=sound)", r"\1  <entry>  <entry>  \2  <n>  "),
     (r" {2,}", "  "),
 )
-_NODE = re.compile(
-    r"^(n\d) +(?:head|middle|tail|outside) +\d+ +(\d+) +(\d+) +(\d+) +<hex> +(\w+)$", re.M
-)
+_NODE = re.compile(r"^(n\d) +(head|middle|tail|outside) +\d+ +(\d+) +(\d+) +(\d+) +<hex> +(\w+)$", re.M)
 
 
 def without_chance(text: str) -> str:
@@ -92,10 +90,12 @@ def without_chance(text: str) -> str:
     for pattern, instead in _CHANCE:
         text = re.sub(pattern, instead, text, flags=re.MULTILINE)
 
+    roles = iter(sorted(row[2] for row in _NODE.finditer(text)))
+
     def without_views(row: re.Match[str]) -> str:
-        name, last, committed, lag, health = row.groups()
+        name, _, last, committed, lag, health = row.groups()
         whole = "all committed" if last == committed else f"{committed} of {last}"
-        return f"{name}  role  view  {whole}  {lag}  digest  {health}"
+        return f"{name}  {next(roles)}  view  {whole}  {lag}  digest  {health}"
 
     lines = _NODE.sub(without_views, text).strip().splitlines()
     return "\n".join(line.rstrip() for line in lines)

@@ -131,7 +131,7 @@ class Terminal:
         assert stdout is not None
         told = b""
         deadline = time.monotonic() + SHOWN_SECONDS
-        while not is_enough(told.decode().splitlines()):
+        while not is_enough(told.decode(errors="replace").splitlines()):
             ready, _, _ = select.select([stdout], [], [], max(0, deadline - time.monotonic()))
             assert ready, f"{what} did not come within {SHOWN_SECONDS:g} s\n{told.decode()}"
             more = os.read(stdout.fileno(), 65_536)

@@ -14,6 +14,7 @@ _INBOX = "tvault/replication/inbox.py"
 _ARRANGEMENT = "tvault/replication/arrangement.py"
 _MEMORY = "tvault/replication/memory.py"
 
+_FIRST_STARTS = "tests/scenarios/test_first_starts.py"
 _FOUNDING = "tests/unit/replication/test_founding.py"
 _RESTORED = "tests/unit/replication/test_restored.py"
 
@@ -40,8 +41,8 @@ FOUNDING = (
         "founders-count-for-any-founding",
         "2.8 [bites] a founder that holds nothing counts for those that hold its founding's barrier",
         _ELECTION,
-        "        if is_waiting and founded not in (0, promise.founding):\n",
-        "        if is_waiting and founded not in (0, founded):\n",
+        "        if is_waiting and 0 < founded < memory.promise.founding:\n",
+        "        if is_waiting and founded < 0:\n",
         tests=(f"{_FOUNDING}::test_a_founder_that_holds_nothing_counts_for_no_other_founding",),
     ),
     mutant(
@@ -75,6 +76,14 @@ FOUNDING = (
         "        self.saw(message.promised)\n        if self._round.phase is not Phase.FOUNDING",
         "        if self._round.phase is not Phase.FOUNDING",
         scenarios="founding_over_an_earlier_promise",
+    ),
+    mutant(
+        "founder-remembers-its-last-founding-alone",
+        "2.8 a founder counts for every founding from the first that it promised on",
+        _MEMORY,
+        "founding = self.promise.founding or view",
+        "founding = view",
+        tests=(f"{_FIRST_STARTS}::test_a_first_start_with_a_slow_disk_comes_to_a_chain",),
     ),
     mutant(
         "founding-led-by-a-shorter-copy",
@@ -157,8 +166,8 @@ PROMISES = (
         "candidate-forgets-its-number",
         "2.1 a node uses each number once",
         _ELECTION,
-        "memory.remember(promised=view, standing=standing, founding=founding)\n        expected",
-        "memory.remember(standing=standing)\n        expected",
+        "            memory.remember(promised=view)\n        expected",
+        "            memory.remember()\n        expected",
         scenarios="candidate_promises_itself_first",
     ),
     mutant(
@@ -182,8 +191,8 @@ PROMISES = (
         "promise-not-remembered",
         "1.4 2.2 a promise is durable: it outlives a crash",
         _ELECTION,
-        "memory.remember(promised=view, standing=standing, founding=founding)\n        memory.say(",
-        "memory.remember(standing=standing)\n        memory.say(",
+        "            memory.remember(promised=view)\n        memory.say(",
+        "            memory.remember()\n        memory.say(",
         scenarios="promise_survives_a_crash",
     ),
     mutant(

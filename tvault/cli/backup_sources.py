@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -80,8 +80,21 @@ def chosen_node(nodes: Nodes, name: str | None) -> tuple[NodeConfig, Told]:
     if not found:
         raise VaultError("unreachable", "no node answered")
     newest = max(found.values(), key=lambda told: told.journal.committed)
-    chosen = name or min(found, key=lambda each: _ROLES.index(found[each].role))
+    chosen = name or least_busy(found)
     return nodes.config.node(chosen), msgspec.structs.replace(found[chosen], journal=newest.journal)
+
+
+def least_busy(found: Mapping[str, Told]) -> str:
+    """The node that a copy disturbs least.  One outside that lacks anything comes last: it may copy the
+    journal for hours itself, or have nobody to copy it from."""
+    newest = max(told.journal.committed for told in found.values())
+
+    def cost(name: str) -> tuple[bool, int]:
+        told = found[name]
+        lags = told.role == "outside" and told.journal.committed < newest
+        return lags, _ROLES.index(told.role)
+
+    return min(found, key=cost)
 
 
 class NodeSource:

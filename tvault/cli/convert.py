@@ -51,6 +51,11 @@ class Wish:
     batch: int
     api_key_file: str | None
 
+    @property
+    def name(self) -> str:
+        """What messages call the file."""
+        return "stdin" if self.file == "-" else self.file
+
 
 def _columns(ctx: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
     """The names in some lists, each list as CSV writes it."""
@@ -131,7 +136,7 @@ def convert(ctx: click.Context, conversion: Conversion, wish: Wish, new_mode: in
         open_vault(ctx, wish.api_key_file, wish.jobs) as vault,
         _source(wish.file) as opened,
     ):
-        name = "stdin" if wish.file == "-" else wish.file
+        name = wish.name
         is_in_the_way = is_stdout(wish.output) and sys.stdout.isatty()
         with Progress(opened, is_in_the_way=is_in_the_way) as progress:
             source, told = _unpacked(opened, name, progress)
@@ -187,6 +192,13 @@ def say_epochs(summary: Summary) -> None:
     if len(summary.epochs) > 1:
         epochs = ", ".join(str(epoch) for epoch in sorted(summary.epochs))
         say(f"note: the epoch changed meanwhile: the file holds tokens of epochs {epochs}")
+
+
+def say_untouched(wish: Wish, summary: Summary) -> None:
+    """Tell of a file that went through as it is."""
+    if summary.is_untouched:
+        told = "no record has a value in a configured field: nothing was tokenized"
+        say(f"tvault: {wish.name}: {told}")
 
 
 def end(ctx: click.Context, summary: Summary) -> None:

@@ -12,8 +12,7 @@ from tvault.cli.invocation import VaultCommand, api_key_file_option, json_option
 from tvault.cli.opening import open_vault
 from tvault.cli.output import NOT_FOUND, print_json
 from tvault.errors import VaultError
-from tvault.model.envfile import parse
-from tvault.model.envfile_references import References, secret_names
+from tvault.model.envfile_references import GoodReferences
 
 FAILED = 1
 
@@ -46,9 +45,10 @@ def command(
     Exit code 0: nothing is wrong. 3: only values are missing. 1: anything else is wrong.
     """
     source = read_source(file)
-    findings = list(_of_lines(source.content))
-    if not offline and not any(finding.code == "bad_reference" for finding in findings):
-        findings += _of_values(ctx, source.content, api_key_file)
+    references = GoodReferences(source.content)
+    findings = list(_of_lines(references))
+    if not offline:
+        findings += _of_values(ctx, references, api_key_file)
     findings.sort(key=lambda finding: finding.line)
     if as_json:
         print_json(
@@ -61,37 +61,34 @@ def command(
         ctx.exit(NOT_FOUND if all(finding.code == "unresolved" for finding in findings) else FAILED)
 
 
-def _of_lines(content: str) -> Iterator[Finding]:
+def _of_lines(references: GoodReferences) -> Iterator[Finding]:
     """What is wrong whatever the vault holds."""
-    file = parse(content)
-    for line in file.unreadable:
+    for line in references.file.unreadable:
         yield Finding(line.line, "unreadable", None, "is neither NAME=value nor a comment")
-    try:
-        references = References(content)
-    except VaultError as error:
-        for entry in error.errors:
-            why = "holds an enc(…) or secret(…) that names no secret, or does not stand in a value"
-            yield Finding(entry.index + 1, "bad_reference", None, why)
-        return
+    for bad in references.bad_lines:
+        why = "holds an enc(…) or secret(…) that names no secret, or does not stand in a value"
+        yield Finding(bad, "bad_reference", None, why)
     asked = {reference.name for reference in references if reference.kind == "enc"}
     for reference in references:
         if reference.kind == "enc":
             why = f"enc({reference.name}) is not encrypted yet: run 'tvault env encrypt'"
             yield Finding(reference.line, "not_encrypted", reference.name, why)
-    referring = {place.binding.start for place in references.places}
-    for binding in file.bindings:
-        if binding.name in asked and binding.value is not None and binding.start not in referring:
+    referring = {place.binding.line for place in references.places} | references.bad_lines
+    for binding in references.file.bindings:
+        if binding.name in asked and binding.value is not None and binding.line not in referring:
             why = f"the value of {binding.name} stands here in the clear"
             yield Finding(binding.line, "plaintext", binding.name, why)
 
 
-def _of_values(ctx: click.Context, content: str, api_key_file: str | None) -> Iterator[Finding]:
+def _of_values(
+    ctx: click.Context, references: GoodReferences, api_key_file: str | None
+) -> Iterator[Finding]:
     """The references to secrets that have no value.  Nothing of the content but their names is sent."""
-    names = secret_names(content)
+    names = tuple(references.first("secret"))
     if not names:
         return
     missing = _missing(ctx, names, api_key_file)
-    for reference in References(content):
+    for reference in references:
         if reference.kind == "secret" and reference.name in missing:
             yield Finding(reference.line, "unresolved", reference.name, f"no value for {reference.name}")
 

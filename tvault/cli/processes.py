@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -15,7 +16,8 @@ from tvault.config import NodeConfig
 class NodeProcess:
     """A `tvault serve`, in a session of its own so that a terminal's Ctrl-C reaches it only through
     the process that started it, and with a pipe as stdin so that it ends when that process does.  What
-    it says goes to `log`, a file that is open, or else to stderr.
+    it says goes to `log`, a file that is open, or else to stderr.  By a second pipe it tells when it
+    answers: an answer at its URL alone may be that of another process, which has its port.
     """
 
     def __init__(
@@ -27,13 +29,21 @@ class NodeProcess:
         self.is_up = False
         self.ending = ""
         command = [sys.executable, "-m", "tvault", "serve", "--node", node.id, "--config", str(config)]
-        self._process = subprocess.Popen(  # noqa: S603 - our own command
-            [*command, "--end-with-stdin"],
-            stdin=subprocess.PIPE,
-            stdout=log or sys.stderr,
-            stderr=log,
-            start_new_session=True,
-        )
+        read_end, write_end = os.pipe()
+        os.set_blocking(read_end, False)
+        self._word = os.fdopen(read_end, "rb", buffering=0)
+        self._is_ready = False
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - our own command
+                [*command, "--end-with-stdin", "--tell-ready", str(write_end)],
+                stdin=subprocess.PIPE,
+                stdout=log or sys.stderr,
+                stderr=log,
+                start_new_session=True,
+                pass_fds=(write_end,),
+            )
+        finally:
+            os.close(write_end)
 
     @property
     def pid(self) -> int:
@@ -51,10 +61,15 @@ class NodeProcess:
     def has_just_come_up(self, timeout_s: float) -> bool:
         """Whether it answers, and did not at the last look.  Raises `VaultError` (`unreachable`) when it
         does not show that it is the node."""
-        if self.is_up or self.ending or node_health(self.url, timeout_s, self._ca) is None:
+        if self.is_up or self.ending or not self._has_told_so():
             return False
-        self.is_up = True
-        return True
+        self.is_up = node_health(self.url, timeout_s, self._ca) is not None
+        return self.is_up
+
+    def _has_told_so(self) -> bool:
+        if not self._is_ready and not self._word.closed:
+            self._is_ready = bool(self._word.read(1))  # None when it has not said anything yet
+        return self._is_ready
 
     def ask_to_end(self) -> None:
         """Send SIGTERM."""
@@ -64,6 +79,7 @@ class NodeProcess:
         """Send SIGKILL and wait for its end."""
         self._process.kill()
         self._process.wait()
+        self._word.close()
 
     def wait_for_end(self, timeout_s: float) -> bool:
         """Wait for its end; kill it and return False when that takes too long."""
@@ -73,6 +89,7 @@ class NodeProcess:
             self.kill()
             return False
         finally:
+            self._word.close()
             if self._process.stdin is not None:
                 self._process.stdin.close()
         return True

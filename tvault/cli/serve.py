@@ -7,6 +7,8 @@ import resource
 import signal
 import sys
 import threading
+from contextlib import suppress
+from functools import partial
 
 import click
 
@@ -24,9 +26,15 @@ from tvault.server.serve import run_node
 @click.option("--gateway", is_flag=True, help="Run the API alone, over the nodes; keep nothing.")
 @click.option("--listen", metavar="HOST:PORT", help="Where a gateway listens.")
 @click.option("--end-with-stdin", is_flag=True, hidden=True)
+@click.option("--tell-ready", type=click.INT, hidden=True)
 @click.pass_context
 def command(
-    ctx: click.Context, node_id: str | None, gateway: bool, listen: str | None, end_with_stdin: bool
+    ctx: click.Context,
+    node_id: str | None,
+    gateway: bool,
+    listen: str | None,
+    end_with_stdin: bool,
+    tell_ready: int | None,
 ) -> None:
     """Run one node in the foreground, or a gateway; SIGTERM ends it cleanly.
 
@@ -44,7 +52,7 @@ def command(
     if node_id is None or listen is not None:
         raise VaultError("usage", "a node is started by: serve --node NAME")
     config.node(node_id)
-    ctx.exit(run_node(config, node_id))
+    ctx.exit(run_node(config, node_id, partial(_tell, tell_ready)))
 
 
 def _leave_no_core() -> None:
@@ -57,6 +65,14 @@ def _address(text: str) -> Address:
         return HostAndPort().parse(text)
     except BadSetting as error:
         raise VaultError("usage", f"--listen {text}: {error}") from None
+
+
+def _tell(pipe: int | None) -> None:
+    """Tell `up`, which started this node, that it answers.  The pipe stays open: a later life of the
+    node tells it again, and another file must not have its number then."""
+    if pipe is not None:
+        with suppress(OSError):  # `up` is gone
+            os.write(pipe, b"\n")
 
 
 def _end_with_stdin() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from tvault.cli.convert import Wish, convert, file_options, say_epochs
+from tvault.cli.convert import Wish, convert, file_options, say_epochs, say_untouched
 from tvault.cli.invocation import VaultCommand
 from tvault.client.files import tokenize_file
 
@@ -22,4 +22,7 @@ def command(ctx: click.Context, /, **wish: Any) -> None:
     that tvault.toml of the cluster names become tokens, or of those named by --columns. Nothing is
     written to OUT unless every record can be.
     """
-    say_epochs(convert(ctx, tokenize_file, Wish(**wish), 0o666))
+    asked = Wish(**wish)
+    summary = convert(ctx, tokenize_file, asked, 0o666)
+    say_epochs(summary)
+    say_untouched(asked, summary)

@@ -26,6 +26,7 @@ from tvault.client.jsonl import jsonl_batches
 from tvault.client.records import Batch, Cut
 from tvault.client.renewing import renewed_records
 from tvault.client.sending import Convert, Converted, Sender
+from tvault.client.tokenizing import ConfiguredFields
 from tvault.client.vault import Vault
 from tvault.errors import VaultError
 
@@ -99,22 +100,21 @@ def _convert(run: _Run) -> Summary:
 def _json(run: _Run) -> Summary:
     job = run.job
     chosen = ChosenFields(run.operation, Bulk(run.vault), job.columns) if job.columns else None
-    sender = Sender(chosen or _of_configured(run), job.name, job.cut)
+    fields = ConfiguredFields(run.vault) if run.operation == "tokenize" else None
+    sender = Sender(chosen or fields or _of_configured(run), job.name, job.cut)
     summary = _carried_out(run, READERS[job.format](run.source, sender.cut), sender)
     absent = chosen.never_seen() if chosen is not None and summary.records else []
     if absent:
         raise VaultError("usage", f"{job.name}: no record has the field {', '.join(absent)}")
+    if chosen is None and fields is not None and summary.records:
+        summary.is_untouched = not fields.has_made_tokens
     return summary
 
 
 def _of_configured(run: _Run) -> Convert:
-    """What the cluster does with the fields that it is configured for; it is retokenized whatever is a
-    token."""
+    """What becomes of tokens: in the fields that the cluster is configured for they are detokenized, and
+    retokenized wherever they stand."""
     vault = run.vault
-
-    def tokenized(records: Sequence[bytes]) -> Converted:
-        answer = vault.tokenize_json(records)
-        return Converted([*answer.records], frozenset({answer.epoch}))
 
     def detokenized(records: Sequence[bytes]) -> Converted:
         answer = vault.detokenize_json(records)
@@ -122,7 +122,7 @@ def _of_configured(run: _Run) -> Convert:
 
     if run.operation == "retokenize":
         return partial(renewed_records, Bulk(vault))
-    return tokenized if run.operation == "tokenize" else detokenized
+    return detokenized
 
 
 def _csv(run: _Run) -> Summary:

@@ -41,7 +41,8 @@ class Summary:
     token was not found (all counted, the first few named, and whether there are more).
 
     Tokens that are not found stay where they are, unless `have_place` says that some could not, in a
-    column of numbers: they are null then.
+    column of numbers: they are null then.  `is_untouched`: records of JSON were to be tokenized, and not
+    one of them has a value in a configured field.
     """
 
     records: int = 0
@@ -50,6 +51,7 @@ class Summary:
     missing: list[str] = field(default_factory=list)
     has_more: bool = False
     have_place: bool = True
+    is_untouched: bool = False
 
     def add(self, records: int, epochs: Iterable[int], not_found: int, places: Iterable[str]) -> None:
         """Count the next piece of the file.  `places` names where its missing tokens stand, in order; it

@@ -22,7 +22,7 @@ import msgspec
 from tvault.client.exchanges import Answer, Exchanger, Failure, Request
 from tvault.client.routing import Nodes
 from tvault.errors import Code, VaultError
-from tvault.trust import UNTRUSTED
+from tvault.trust import EXPIRED, UNTRUSTED
 from tvault.wire import JSON_TYPE, PROBLEM_TYPE, REQUEST_ID, error_from_problem
 
 T = TypeVar("T")
@@ -42,22 +42,31 @@ HASTY_PAUSE_SECONDS = 0.3
 """For so many rounds over all nodes, *unavailable* is waited out no longer than that, whatever the nodes
 ask for: while a chain forms anew all of them refuse, and it is there again a moment later."""
 
+NOTE_SECONDS = 3.0
+"""A call that has no answer after so long is told of."""
+
 _MOVE_ON = {502, 503, 504}
 
 NO_NODE = "it does not answer as a tvault node does"
 NAME_THE_CA = "name its CA with ca=, TVAULT_CA, or 'ca' in [tls] of tvault.toml"
 
 
+def _tell_nobody(text: str) -> None:
+    """A library is silent."""
+
+
 @dataclass
 class Patience:
     """How calls wait; clock, dice and waiting can be given by a test.
 
-    `wait(seconds)` returns true when the wait was ended early because the caller gave up.
+    `wait(seconds)` returns true when the wait was ended early because the caller gave up.  `note` is
+    told, once for each call that has waited for `NOTE_SECONDS`, why it waits; by any thread.
     """
 
     clock: Callable[[], float] = time.monotonic
     dice: Callable[[], float] = random.random
     given_up: threading.Event = field(default_factory=threading.Event)
+    note: Callable[[str], None] = _tell_nobody
 
     def wait(self, seconds: float) -> bool:
         """Wait, but no longer than until the caller gives up."""
@@ -131,7 +140,9 @@ class Caller:
 
     def _persist(self, call: Call[T], deadline_s: float, request_id: str) -> T:
         patience = self._patience
-        end = patience.clock() + deadline_s
+        begin = patience.clock()
+        end = begin + deadline_s
+        is_noted = call.is_asked_once
         round_ = _Round()
         pause = FIRST_PAUSE_SECONDS
         hasty_rounds = HASTY_ROUNDS
@@ -148,6 +159,9 @@ class Caller:
                     return outcome.document
                 self._nodes.failed(url, is_silent=isinstance(outcome, Failure) and outcome.is_silent)
                 round_.note(url, outcome)
+                if not is_noted and patience.clock() - begin >= NOTE_SECONDS:
+                    is_noted = True
+                    patience.note(f"{round_.told()}; trying for {deadline_s:g} s")
             if len(round_.lasting) == len(urls):
                 raise _no_node_there(round_.failures)
             left = end - patience.clock()
@@ -197,6 +211,12 @@ class _Round:
         self.retry_after = max(self.retry_after, outcome.retry_after)
         self.codes.add(outcome.error.code)
 
+    def told(self) -> str:
+        """Why there is no answer yet, for people."""
+        if self.codes:
+            return f"no node can do it yet ({str(self.refusal).rstrip('.')})"
+        return f"no node answers yet: {_told(self.failures)}"
+
     @property
     def is_overloaded(self) -> bool:
         """Whether a node was busy."""
@@ -239,7 +259,8 @@ def _retry_after(answer: Answer) -> float:
 
 
 def _no_node_there(failures: dict[str, str]) -> VaultError:
-    is_untrusted = any(why.startswith(UNTRUSTED) for why in failures.values())
+    doubts = [why for why in failures.values() if why.startswith(UNTRUSTED)]
+    is_untrusted = any(EXPIRED not in why for why in doubts)
     hint = f"; {NAME_THE_CA}" if is_untrusted else ""
     return VaultError("unreachable", f"no node can be used: {_told(failures)}{hint}")
 

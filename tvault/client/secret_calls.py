@@ -169,7 +169,7 @@ def _found(name: str) -> str:
 
 def _text(given: str, what: str) -> str:
     if not isinstance(given, str):
-        raise VaultError("invalid_value", f"{what} is a str, not a {type(given).__name__}")
+        raise VaultError("invalid_value", f"{what} is a str, and this is of type {type(given).__name__}")
     return given
 
 

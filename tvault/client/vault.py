@@ -266,7 +266,7 @@ def _checked_deadline(seconds: float) -> float:
 def _listed(given: Iterable[T], types: frozenset[type], expected: str) -> list[T]:
     """What was given as a list, refused when JSON would turn something of it into something else."""
     if isinstance(given, (str, bytes, Mapping)):
-        raise VaultError("usage", f"a list is expected, not a {type(given).__name__}")
+        raise VaultError("usage", f"a list is expected, and this is of type {type(given).__name__}")
     asked = list(given)
     # By the set first: to look at each one costs five times as much.
     kinds = set(map(type, asked))
@@ -285,7 +285,8 @@ def _listed(given: Iterable[T], types: frozenset[type], expected: str) -> list[T
 
 def _texts(records: Iterable[Mapping[str, Any]]) -> list[bytes]:
     if isinstance(records, (str, bytes, Mapping)):
-        raise VaultError("usage", f"a list of records is expected, not a {type(records).__name__}")
+        told = f"a list of records is expected, and this is of type {type(records).__name__}"
+        raise VaultError("usage", told)
     return [_text(record, index) for index, record in enumerate(records)]
 
 

@@ -65,32 +65,26 @@ class Encryption(msgspec.Struct, frozen=True):
         return f"<Encryption of {', '.join(self.secrets)}>"
 
 
-class References:
-    """All references of a content.
+class GoodReferences:
+    """The references of a content in all but its `bad_lines`, counted from 1: there one is malformed, or
+    stands where nothing can be done with it, in a name or in a line that cannot be read.
 
-    Raises `VaultError` `invalid_value` with the lines where one is malformed, or stands where nothing
-    can be done with it: in a name, or in a line that cannot be read.  Raises `TooMany` for more than
-    `most` references, or lines that are not blank.
+    Raises `TooMany` for more than `most` references, or lines that are not blank.
     """
 
     def __init__(self, content: str, most: int = sys.maxsize) -> None:
         self.content = content
         self.file: EnvFile = parse(content, most)
         self._left = most
-        self._bad_lines = [
+        self.bad_lines = {
             there.line
             for there in self.file.unreadable
             if _BEGINNING.search(content, there.start, there.end)
-        ]
+        }
         places = [self._place(binding) for binding in self.file.bindings]
-        if self._bad_lines:
-            raise bad_lines(
-                self._bad_lines,
-                "bad_reference",
-                "what begins with enc( or secret( must be enc(NAME) or secret(NAME), and in a value;"
-                " such text itself can be kept as a secret",
-            )
-        self.places = tuple(place for place in places if place is not None)
+        self.places = tuple(
+            place for place in places if place is not None and place.binding.line not in self.bad_lines
+        )
 
     def __iter__(self) -> Iterator[Reference]:
         for place in self.places:
@@ -107,7 +101,7 @@ class References:
     def _place(self, binding: Binding) -> Place | None:
         value = binding.value
         if _BEGINNING.search(binding.name):
-            self._bad_lines.append(binding.line)
+            self.bad_lines.add(binding.line)
         if value is None:
             return None
         found = []
@@ -116,16 +110,28 @@ class References:
             if self._left < 0:
                 raise TooMany
             if match[2] is None:
-                self._bad_lines.append(binding.line)
+                self.bad_lines.add(binding.line)
             else:
                 kind: Kind = "enc" if match[1] == "enc" else "secret"
                 found.append(Reference(kind, match[2], binding.line, match.start(), match.end()))
         return Place(binding, value, tuple(found)) if found else None
 
 
-def secret_names(content: str) -> tuple[str, ...]:
-    """The names of all `secret(NAME)`, each once, in order.  Raises `VaultError` as `References`."""
-    return tuple(References(content).first("secret"))
+class References(GoodReferences):
+    """All references of a content.
+
+    Raises `VaultError` `invalid_value` with the lines that are bad, and `TooMany` as `GoodReferences`.
+    """
+
+    def __init__(self, content: str, most: int = sys.maxsize) -> None:
+        super().__init__(content, most)
+        if self.bad_lines:
+            raise bad_lines(
+                self.bad_lines,
+                "bad_reference",
+                "what begins with enc( or secret( must be enc(NAME) or secret(NAME), and in a value;"
+                " such text itself can be kept as a secret",
+            )
 
 
 def encrypt(references: References, values: Mapping[str, str]) -> Encryption:

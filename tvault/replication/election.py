@@ -178,27 +178,27 @@ class Election:
         memory = self._memory
         self._notice_founding(message.founded)
         promise = memory.promise
-        standing, founding = promise.standing, None
         may_refuse = memory.may_vote or bool(message.founders)
         follows = covers(message.last, memory.log.end) or not may_refuse
         acceptable = view > promise.promised and follows
         if message.founders:
             acceptable = acceptable and self.may_found and memory.me in message.founders
-            standing, founding = Standing.FOUNDER, view
         if not acceptable:
             memory.say(sender.node, view, Refused(promise.promised, memory.log.end))
             return False
-        memory.remember(promised=view, standing=standing, founding=founding)
+        if message.founders:
+            memory.promise_founding(view, message.last)
+        else:
+            memory.remember(promised=view)
         memory.say(sender.node, view, Promised(self._account(now)))
         return True
 
     def _notice_founding(self, founded: int) -> None:
-        """A founder without its founding's barrier hears of a founding that came about.  If it voted in
-        another one, it may have lost its part in that which did: it is blank."""
+        """A founder without its founding's barrier hears of a founding that came about.  If that was
+        before the first one that it voted in, it may have lost its part in it: it is blank."""
         memory = self._memory
-        promise = memory.promise
-        is_waiting = promise.standing is Standing.FOUNDER and not memory.counts
-        if is_waiting and founded not in (0, promise.founding):
+        is_waiting = memory.promise.standing is Standing.FOUNDER and not memory.counts
+        if is_waiting and 0 < founded < memory.promise.founding:
             memory.remember(standing=Standing.BLANK)
 
     # Answers.
@@ -279,10 +279,10 @@ class Election:
         memory = self._memory
         nodes = len(memory.promise.ensemble)
         view = next_own_view(max(self._seen, memory.promise.promised), memory.index, nodes)
-        standing, founding = memory.promise.standing, None
         if founders:
-            standing, founding = Standing.FOUNDER, view
-        memory.remember(promised=view, standing=standing, founding=founding)
+            memory.promise_founding(view, memory.log.end)
+        else:
+            memory.remember(promised=view)
         expected = frozenset(member.node for member in founders) or frozenset(self._peers.hears(now))
         self._round = Round(
             Phase.BALLOT,

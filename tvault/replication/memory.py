@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import deque
 from hashlib import blake2b
 from statistics import median
@@ -65,31 +64,26 @@ class Memory:
 
     @property
     def is_empty(self) -> bool:
-        """Whether the journal is empty, or just what the node was restored with."""
-        return self.log.end == self.promise.start
+        """Whether the journal holds nothing beyond what nodes were restored with."""
+        return self.log.end.seq <= self.promise.start.seq
+
+    @property
+    def founded(self) -> int:
+        """The view of the founding whose barrier the journal holds, 0 if it holds none."""
+        place = self.log.position(self.promise.start.seq + 1)
+        return place.view if place is not None else 0
 
     @property
     def counts(self) -> bool:
         """Whether this node counts for whoever asks: not a founder without its founding's barrier."""
         if self.promise.standing is Standing.FOUNDER:
-            return self.founded == self.promise.founding
+            return self.founded >= self.promise.founding
         return self.may_vote
 
-    @property
-    def founded(self) -> int:
-        """The first view in the journal from that of the founding on which this node promised last, 0 if
-        there is none: the very view, if that founding was decided."""
-        seq = bisect_left(
-            range(self.log.end.seq + 1),
-            self.promise.founding,
-            lo=self.promise.start.seq + 1,
-            key=self._view_of,
-        )
-        return self._view_of(seq)
-
-    def _view_of(self, seq: int) -> int:
-        place = self.log.position(seq)
-        return place.view if place is not None else 0
+    def promise_founding(self, view: int, end: Position) -> None:
+        """Vote in a founding that goes on from `end`, where the longest copy of all nodes ends."""
+        founding = self.promise.founding or view
+        self.remember(promised=view, standing=Standing.FOUNDER, founding=founding, start=end)
 
     def account(self, hears: tuple[str, ...], now: int) -> Account:
         """What this node says of itself, true once what is pending is durable."""
@@ -112,6 +106,7 @@ class Memory:
         promised: int | None = None,
         standing: Standing | None = None,
         founding: int | None = None,
+        start: Position | None = None,
         mark: Position | None = None,
         lives: dict[str, KnownLife] | None = None,
     ) -> None:
@@ -124,6 +119,8 @@ class Memory:
             promise = msgspec.structs.replace(promise, standing=standing)
         if founding is not None:
             promise = msgspec.structs.replace(promise, founding=founding)
+        if start is not None:
+            promise = msgspec.structs.replace(promise, start=start)
         if mark is not None:
             promise = msgspec.structs.replace(promise, mark=mark)
         if lives is not None:

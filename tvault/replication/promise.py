@@ -42,8 +42,8 @@ class Promise(msgspec.Struct, frozen=True, kw_only=True):
     lead it, and is lowered and synced before any cut below it.  `keys` is the fingerprint of the token
     key that the journal was filled under.  `set_aside`: files were put aside in this folder, so the
     node never takes part in a founding.  `start` is the end of the journal that an operator has filled
-    the folder with, from a backup: a node that holds just this remembers nothing.  `founding` is the
-    view of the founding that the node promised last.
+    the folder with, from a backup, or the longest of those that other nodes were filled with: a node
+    that holds no more remembers nothing.  `founding` is the first one that this incarnation promised.
     """
 
     cluster: str

@@ -66,12 +66,16 @@ _log = logging.getLogger("tvault.serve")
 class RunningNode:
     """All parts of one node.  Raises `VaultError` when it cannot start; then nothing is left open.
 
-    Fills `lifetime.Life`; `tell` is called by the node's thread.
+    Fills `lifetime.Life`; `tell` is called by the node's thread, and `answering` once clients are
+    answered.
     """
 
-    def __init__(self, config: Config, node_id: str, tell: Callable[[Told], None]) -> None:
+    def __init__(
+        self, config: Config, node_id: str, answering: Callable[[], None], tell: Callable[[Told], None]
+    ) -> None:
         self._config = config
         self._me = config.node(node_id)
+        self._answering = answering
         self._tell = tell
         keys = read_keys(config, os.environ)
         self._ring = KeyRing(keys.token)
@@ -114,6 +118,7 @@ class RunningNode:
         self._undo.append(self._api_server.stop)
         self._events.record("start", api=str(self._me.api), peer=str(self._me.peer))
         _log.info("node %s answers on %s", self._me.id, self._me.api)
+        self._answering()
 
     def leave(self) -> None:
         """Hand over what relies on this node; `left` is told once nothing does."""
@@ -333,8 +338,9 @@ def _wall_clock() -> int:
     return time.time_ns() // 1000
 
 
-def run_node(config: Config, node_id: str) -> int:
-    """Run one node until SIGTERM or SIGINT ends it (0), or it must stop by itself (1).
+def run_node(config: Config, node_id: str, answering: Callable[[], None]) -> int:
+    """Run one node until SIGTERM or SIGINT ends it (0), or it must stop by itself (1).  `answering` is
+    called once it answers clients, and again when it has begun anew.
 
     Asked to end, it hands over what relies on it first; asked twice, it goes at once.  When its files
     turn out not to be trustworthy it sets them aside and begins anew, by itself.
@@ -345,7 +351,7 @@ def run_node(config: Config, node_id: str) -> int:
     begin_process(config.log, node_id)
     me = config.node(node_id)
     warn_of_exposure(config, me.api, me.peer)
-    lifetime = Lifetime(partial(RunningNode, config, node_id))
+    lifetime = Lifetime(partial(RunningNode, config, node_id, answering))
     lifetime.heed_signals()
     lifetime.run()
     return 0

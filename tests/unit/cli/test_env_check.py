@@ -98,5 +98,27 @@ def test_a_reference_that_is_none_is_told_with_its_line(tvault: CommandLine, lin
     Path("f.env").write_bytes(b"OK=1\n" + line + b"\nB=secret(NONE)\n")
     ran = tvault("env", "check", "f.env", "--json")
     assert ran.code == 1
-    assert {each["line"] for each in ran.document["findings"]} == {2}
-    assert "bad_reference" in {each["code"] for each in ran.document["findings"]}
+    told = [(each["line"], each["code"]) for each in ran.document["findings"]]
+    assert {line for line, _ in told} == {2, 3}
+    assert (2, "bad_reference") in told
+    assert told[-1] == (3, "unresolved")
+
+
+def test_a_malformed_reference_does_not_hide_what_is_wrong_in_other_lines(tvault: CommandLine) -> None:
+    # A good reference in a bad line is part of what is bad there.
+    bad = b"U=secret(no name)\nV=enc(U)secret(\nP=enc(\n"
+    Path("f.env").write_bytes(WRONG + bad + b"E=enc(U)\n")
+    ran = tvault("env", "check", "f.env")
+    assert ran.code == 1
+    why = "holds an enc(…) or secret(…) that names no secret, or does not stand in a value"
+    assert ran.out.decode().splitlines() == [
+        *TOLD,
+        *(f"f.env:{line}: {why}" for line in (7, 8, 9)),
+        "f.env:10: enc(U) is not encrypted yet: run 'tvault env encrypt'",
+    ]
+
+
+def test_every_malformed_reference_is_told_however_many_there_are(tvault: CommandLine) -> None:
+    Path("f.env").write_bytes(b"A=secret(\n" * 150)
+    ran = tvault("env", "check", "f.env", "--offline", "--json")
+    assert [each["line"] for each in ran.document["findings"]] == [*range(1, 151)]

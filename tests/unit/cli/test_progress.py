@@ -34,7 +34,7 @@ def file() -> Path:
 def test_a_bar_the_part_the_rate_and_the_time_left_stand_in_one_line(
     columns: int, bars: set[bool]
 ) -> None:
-    with terminal(["tokenize", "f.jsonl", *BY_ONE], columns) as screen:
+    with terminal(["detokenize", "f.jsonl", *BY_ONE], columns) as screen:
         assert screen.read_to_end() == 0
     assert screen.got == LINE * COUNT
     first, *drawn, done = screen.lines
@@ -53,14 +53,14 @@ def test_a_bar_the_part_the_rate_and_the_time_left_stand_in_one_line(
 
 @pytest.mark.parametrize("columns", [1, 20])
 def test_a_line_is_never_longer_than_a_narrow_terminal(columns: int) -> None:
-    with terminal(["tokenize", "f.jsonl", *BY_ONE], columns) as screen:
+    with terminal(["detokenize", "f.jsonl", *BY_ONE], columns) as screen:
         assert screen.read_to_end() == 0
     assert len(screen.lines) > 2
     assert all(len(line) < columns for line in screen.lines[1:-1])
 
 
 def test_a_terminal_that_does_not_tell_its_width_is_taken_for_a_usual_one() -> None:
-    with terminal(["tokenize", "f.jsonl", *BY_ONE], 0) as screen:
+    with terminal(["detokenize", "f.jsonl", *BY_ONE], 0) as screen:
         assert screen.read_to_end() == 0
     assert 60 < max(len(line) for line in screen.lines[1:-1]) < 80
 
@@ -68,7 +68,7 @@ def test_a_terminal_that_does_not_tell_its_width_is_taken_for_a_usual_one() -> N
 def test_of_a_pipe_only_what_is_done_and_how_fast_is_known(file: Path) -> None:
     with (
         subprocess.Popen(["cat", str(file)], stdout=subprocess.PIPE) as cat,
-        terminal(["tokenize", "-", *BY_ONE], 100, stdin=cat.stdout) as screen,
+        terminal(["detokenize", "-", *BY_ONE], 100, stdin=cat.stdout) as screen,
     ):
         assert screen.read_to_end() == 0
     _, *drawn, done = screen.lines
@@ -80,7 +80,7 @@ def test_of_a_pipe_only_what_is_done_and_how_fast_is_known(file: Path) -> None:
 def test_an_error_stands_alone_in_its_line(file: Path) -> None:
     with file.open("ab") as opened:
         opened.write(b"[]\n")
-    with terminal(["tokenize", "f.jsonl", *BY_ONE], 100) as screen:
+    with terminal(["detokenize", "f.jsonl", *BY_ONE], 100) as screen:
         assert screen.read_to_end() == 1
     assert len(screen.lines) > 2
     assert screen.lines[-1] == "tvault: f.jsonl line 101 is JSON, but not an object\r\n"
@@ -97,7 +97,7 @@ def test_what_was_not_found_is_told_below_the_last_line(file: Path) -> None:
 
 
 def test_ctrl_c_clears_the_line() -> None:
-    with terminal(["tokenize", "f.jsonl", *BY_ONE], 100) as screen:
+    with terminal(["detokenize", "f.jsonl", *BY_ONE], 100) as screen:
         screen.read_until(b" left")
         screen.type(INTERRUPT)
         assert screen.read_to_end() == 130
@@ -105,19 +105,19 @@ def test_ctrl_c_clears_the_line() -> None:
 
 
 def test_a_terminal_that_cannot_draw_shows_nothing() -> None:
-    with terminal(["tokenize", "f.jsonl", *BY_ONE], 100, kind="dumb") as screen:
+    with terminal(["detokenize", "f.jsonl", *BY_ONE], 100, kind="dumb") as screen:
         assert screen.read_to_end() == 0
     assert screen.seen == b""
 
 
 def test_what_is_done_at_once_shows_nothing() -> None:
-    with terminal(["tokenize", "f.jsonl", "-o", "out"], 100) as screen:
+    with terminal(["detokenize", "f.jsonl", "-o", "out"], 100) as screen:
         assert screen.read_to_end() == 0
     assert screen.seen == b""
 
 
 def test_off_a_terminal_nothing_is_shown() -> None:
-    command = [sys.executable, "-m", "tvault", "tokenize", "f.jsonl", *BY_ONE]
+    command = [sys.executable, "-m", "tvault", "detokenize", "f.jsonl", *BY_ONE]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -128,7 +128,7 @@ def test_off_a_terminal_nothing_is_shown() -> None:
 
 def test_records_that_go_to_the_terminal_are_not_broken_by_it() -> None:
     master, slave = pty.openpty()
-    command = [sys.executable, "-m", "tvault", "tokenize", "f.jsonl", *BY_ONE]
+    command = [sys.executable, "-m", "tvault", "detokenize", "f.jsonl", *BY_ONE]
     seen = b""
     with subprocess.Popen(command, stdout=slave, stderr=slave) as process:
         os.close(slave)

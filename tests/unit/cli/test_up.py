@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.cli.running import CommandLine
+from tests.unit.server.serving import serving
 
 ROOT = Path(__file__).parents[3]
 
@@ -98,6 +99,28 @@ def test_a_node_that_cannot_start_ends_all(three_nodes: list[str]) -> None:
     assert "node n2 could not start" in err
     assert not answers(three_nodes[0])
     assert not answers(three_nodes[2])
+
+
+def test_an_answer_of_another_process_at_the_url_of_a_node_is_not_taken_for_the_nodes(
+    three_nodes: list[str],
+) -> None:
+    with up() as first:
+        wait_until_up(first)
+        with up() as second:
+            out, err = second.communicate(timeout=60)
+        assert (second.returncode, out) == (1, "")
+        assert "could not start (exit status 2); ending all" in err
+        assert all(answers(url) for url in three_nodes)
+
+
+def test_another_vault_on_the_ports_of_a_node_is_not_taken_for_it(tvault: CommandLine) -> None:
+    with serving() as stranger:
+        tvault("init", "c", "--base-port", stranger.port - 1, "--nodes", 1, "--owner", "A")
+        with up() as process:
+            out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (1, "")
+    assert f"annot listen on 127.0.0.1:{stranger.port}" in err
+    assert "node n1 could not start (exit status 2); ending all" in err
 
 
 def test_a_node_that_dies_later_is_told_and_the_others_go_on(three_nodes: list[str]) -> None:

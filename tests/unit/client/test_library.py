@@ -22,8 +22,10 @@ from tests.unit.client.canned import Canned, canned, nobody
 from tests.unit.server.ports import listening
 from tests.unit.server.serving import KEYS, Node, serving
 from tvault import FieldError, MissingField, Vault, VaultError
+from tvault.client.retries import untrusted
 from tvault.server.framing import make_server
 from tvault.server.tls import accepting
+from tvault.trust import UNTRUSTED
 
 
 def test_records_go_and_come_as_dictionaries(vault: Vault) -> None:
@@ -67,7 +69,8 @@ def test_what_json_would_turn_into_something_else_is_refused_by_its_position(
 @pytest.mark.parametrize("given", ["abc", b"abc", {"a": 1}])
 def test_a_text_in_the_place_of_a_list_is_refused(vault: Vault, given: Any) -> None:
     for call in (vault.tokenize, vault.tokenize_records, vault.detokenize_tokens, vault.retokenize):
-        with pytest.raises(VaultError, match="a list"):
+        told = f"^a list.* is expected, and this is of type {type(given).__name__}$"
+        with pytest.raises(VaultError, match=told):
             call(given)
 
 
@@ -185,3 +188,10 @@ def test_many_threads_share_a_vault(vault: Vault) -> None:
 
     with ThreadPoolExecutor(12) as pool:
         assert all(pool.map(ask, range(200)))
+
+
+def test_the_advice_on_a_certificate_is_for_what_is_wrong_with_it() -> None:
+    unknown = untrusted("https://n1:1", f"{UNTRUSTED}: unable to get local issuer certificate")
+    expired = untrusted("https://n1:1", f"{UNTRUSTED}: certificate has expired")
+    assert "name its CA" in unknown.detail
+    assert expired.detail.endswith("certificate has expired)")

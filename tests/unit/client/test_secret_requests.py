@@ -201,6 +201,12 @@ def test_what_cannot_be_asked_is_refused_before_it_is_sent(
     assert SENTINEL not in repr(caught.value)
 
 
+def test_what_is_no_text_is_told_by_its_type() -> None:
+    with vault("http://127.0.0.1:1") as client, pytest.raises(VaultError) as caught:
+        client.encrypt_env("A=enc(N)", {"N": 4711})  # type: ignore[dict-item]
+    assert str(caught.value).endswith(" is a str, and this is of type int")
+
+
 @pytest.mark.parametrize(
     ("code", "members"),
     [

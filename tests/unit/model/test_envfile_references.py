@@ -13,7 +13,7 @@ from dotenv import dotenv_values
 from tests.unit.model.env_examples import MOST, VALUES, VAULT, content_of, names, results
 from tvault.errors import VaultError
 from tvault.model.envfile import TooMany
-from tvault.model.envfile_references import References, encrypt, expand, secret_names
+from tvault.model.envfile_references import References, encrypt, expand
 
 T = TypeVar("T")
 
@@ -88,7 +88,7 @@ def test_what_is_encrypted_holds_no_plaintext_and_asks_for_nothing_more(name: st
             assert value == f"secret({key})"
     again = encrypt(References(encrypted), {})
     assert (again.content, again.secrets, again.unresolved) == (encrypted, {}, ())
-    assert {each.name for each in again.needed} == set(secret_names(encrypted))
+    assert {each.name for each in again.needed} == set(References(encrypted).first("secret"))
 
 
 @pytest.mark.parametrize("length", range(4))
@@ -140,7 +140,7 @@ def test_as_many_names_as_there_are_are_in_the_refusal() -> None:
 
 def test_a_refusal_of_lines_lists_a_hundred_of_them() -> None:
     with pytest.raises(VaultError) as caught:
-        secret_names("A=secret(\n" * 150)
+        References("A=secret(\n" * 150)
     assert [each.index for each in caught.value.errors] == list(range(100))
     assert "100, … of the content" in caught.value.detail
 
@@ -172,7 +172,8 @@ def test_a_content_that_would_become_too_long_is_refused_before_it_is_made() -> 
 
 
 def test_names_are_given_once_in_the_order_of_the_content() -> None:
-    assert secret_names("A=secret(B)secret(A)\n#secret(C)\nX='secret(A)secret(Z)'") == ("B", "A", "Z")
+    found = References("A=secret(B)secret(A)\n#secret(C)\nX='secret(A)secret(Z)'")
+    assert [*found.first("secret")] == ["B", "A", "Z"]
 
 
 def test_more_references_than_there_may_be_are_refused_however_they_stand() -> None:
