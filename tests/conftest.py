@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Iterator
 
 import pytest
 
 NOT_TRIED = "not tried here"
+
+
+def pytest_configure() -> None:
+    """Programs that tests start can be interrupted, however the tests were started: a shell lets what it
+    runs in the background ignore SIGINT, which children inherit."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
