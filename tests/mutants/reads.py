@@ -56,8 +56,8 @@ CONFIRMATIONS = (
         "5.3 [bites] who has promised a later view does not confirm this one",
         _INBOX,
         "        if promised > view:\n            self._memory.say(sender, view, Superseded(promised))\n"
-        "        elif self._memory.may_vote:",
-        "        if self._memory.may_vote:",
+        "        elif self._memory.counts:",
+        "        if self._memory.counts:",
         scenarios="promise_leaves_the_view confirm_needs_a_majority",
     ),
     mutant(

@@ -184,12 +184,10 @@ class Inbox:
     def _on_confirm(self, sender: str, view: int, number: int) -> None:
         """A blank node confirms nothing: it may have forgotten a promise.  Nor does a
         founder without its barrier: it counts for those alone that hold that."""
-        if not self._memory.counts:
-            return
         promised = self._memory.promise.promised
         if promised > view:
             self._memory.say(sender, view, Superseded(promised))
-        elif self._memory.may_vote:
+        elif self._memory.counts:
             self._memory.say(sender, view, Confirmed(number))
 
     def _on_new_view(self, view: View, now: int) -> None:
