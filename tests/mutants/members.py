@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from tests.mutants.mutant import Edit, mutant
 
+_LIVES = "tests/unit/replication/test_lives.py"
+_COMES_BACK = "test_a_node_comes_back_though_its_proof_takes_longer_than_the_time_between_two_questions"
 _MEMBERSHIP = "tvault/replication/membership.py"
 _PARTICIPANT = "tvault/replication/participant.py"
 _REPLICA = "tvault/replication/replica.py"
@@ -69,6 +71,14 @@ MEMBERS = (
         "            wanted = members - going | {node}\n",
         "            wanted = members | {node}\n",
         scenarios="leave_for_one_that_comes_back",
+    ),
+    mutant(
+        "challenged-by-a-new-number-each-time",
+        "2.6 another life proves itself, however long its answer takes",
+        _PRESENCE,
+        "        if not is_asked:\n",
+        "        if not is_asked or now - self._challenged_at[sender] >= 50:\n",
+        tests=(f"{_LIVES}::{_COMES_BACK}",),
     ),
     mutant(
         "leavers-replaced-one-by-one",

@@ -91,6 +91,7 @@ class Election:
         self._why = ""
         self._complaint: tuple[tuple[str, ...], tuple[str, ...]] | None = None
         self._next_at = now + self._place_delay() + int(jitter * memory.timing.heartbeat_ms)
+        self._jitter = jitter
 
     @property
     def may_found(self) -> bool:
@@ -120,12 +121,13 @@ class Election:
 
         Returns the view to open when it is decided.
         """
+        self._jitter = jitter
         current = self._round
         if current.grace is not None and now >= current.grace:
             return self._advance(now)
         if current.phase is not Phase.IDLE and now >= current.deadline:
             self._complain(now)
-            self._fail(now, jitter, 1)
+            self._fail(now, 1)
         if self._round.phase is Phase.IDLE and now >= self._next_at:
             return self._begin(now)
         return None
@@ -211,7 +213,7 @@ class Election:
             return None
         if not message.empty:
             self._remembered = True
-            self._fail(now, 0.0, 1)
+            self._fail(now, 1)
             return None
         self._round.founders[sender.node] = sender
         return self._advance(now)
@@ -229,7 +231,7 @@ class Election:
         if len(self._memory.promise.ensemble) - len(current.denied) < self._memory.majority:
             if message.standing is Standing.BLANK:
                 self._complain(now)
-            self._fail(now, 0.0, 1)
+            self._fail(now, 1)
             return None
         return self._advance(now)
 
@@ -245,7 +247,7 @@ class Election:
         self.saw(message.promised)
         if self._round.phase is Phase.BALLOT and view == self._round.number:
             behind = not covers(self._memory.log.end, message.last)
-            self._fail(now, 0.0, 4 if behind else 2)
+            self._fail(now, 4 if behind else 2)
 
     # Rounds.
 
@@ -256,7 +258,7 @@ class Election:
         if self._memory.counts and self._memory.condition is Condition.READY:
             return self._pre_vote(now)
         self._complain(now)
-        self._fail(now, 0.0, 1)
+        self._fail(now, 1)
         return None
 
     def _found(self, now: int) -> View | None:
@@ -306,7 +308,7 @@ class Election:
         if current.phase is Phase.PRE_VOTE:
             return self._ballot(now, ()) if len(current.granted) >= memory.majority else None
         if current.phase is Phase.BALLOT and current.number < memory.promise.promised:
-            self._fail(now, 0.0, 2)  # a later view was heard of meanwhile
+            self._fail(now, 2)  # a later view was heard of meanwhile
             return None
         voters = sum(each.account.may_vote for each in current.promised.values())
         if current.phase is not Phase.BALLOT or voters < current.needed:
@@ -331,7 +333,7 @@ class Election:
         others = [current.promised[node] for node in self._preferred(current.promised)]
         chain = arrange(mine, others, current.needed)
         if chain is None:
-            self._fail(now, 0.0, 2)
+            self._fail(now, 2)
             return None
         self._round = Round()
         in_order = tuple(node for node in memory.promise.ensemble if node in voted)
@@ -355,10 +357,13 @@ class Election:
     def _account(self, now: int) -> Account:
         return self._memory.account(self._peers.hears(now), now)
 
-    def _fail(self, now: int, jitter: float, pauses: int) -> None:
+    def _fail(self, now: int, pauses: int) -> None:
+        """Try again after so many heartbeats, and a while by chance: a longer one for who lost to
+        another, or the two might go on losing to each other."""
         self._round = Round()
-        heartbeat = self._memory.timing.heartbeat_ms
-        self._next_at = now + pauses * heartbeat + self._place_delay() + int(jitter * heartbeat)
+        timing = self._memory.timing
+        by_chance = int(self._jitter * (timing.suspect_ms if pauses > 1 else timing.heartbeat_ms))
+        self._next_at = now + pauses * timing.heartbeat_ms + self._place_delay() + by_chance
 
     def _complain(self, now: int) -> None:
         """Tell people, once, when too few of the nodes that are there may vote for a view."""

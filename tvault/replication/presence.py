@@ -90,6 +90,8 @@ class Peers:
                 return ()
             if not self._succeed(known, envelope):
                 return ()
+        if is_proof:
+            del self._nonces[sender]
         held = self._held.pop(sender, ()) if is_proof else ()
         self._heard_at[sender] = now
         self._gone.discard(sender)
@@ -101,12 +103,18 @@ class Peers:
         )
 
     def _challenge(self, envelope: Envelope, now: int) -> None:
+        """Ask a life for a proof, and again now and then: by one number, since the answer to the first
+        question may take longer than the time until the next."""
         sender = envelope.sender
-        self._held.setdefault(sender, deque(maxlen=HELD_MESSAGES)).append(envelope)
-        if now - self._challenged_at.get(sender, 0) >= self._memory.timing.heartbeat_ms // 2:
-            self._challenged_at[sender] = now
+        held = self._held.setdefault(sender, deque(maxlen=HELD_MESSAGES))
+        is_asked = bool(held) and _life_of(held[-1]) == _life_of(envelope)
+        held.append(envelope)
+        if not is_asked:
             self._nonces[sender] = self._memory.new_round()
-            self._memory.say(sender, 0, Challenge(self._nonces[sender]))
+        elif now - self._challenged_at[sender] < self._memory.timing.heartbeat_ms // 2:
+            return
+        self._challenged_at[sender] = now
+        self._memory.say(sender, 0, Challenge(self._nonces[sender]))
 
     def _succeed(self, known: KnownLife, envelope: Envelope) -> bool:
         """Whether the present life of a node follows the one known.  If it lies before that, its folder

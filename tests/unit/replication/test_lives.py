@@ -315,3 +315,16 @@ def test_a_late_wish_for_a_session_that_is_over_raises_no_doubt(wire: Wire, back
     assert wire.sent(Doubted) == []
     wire.say("n3", "n2", 3, Sync(wire["n3"].chain._session + 1, (ORIGIN,)))
     assert len(wire.sent(Doubted, to="n3")) == 1
+
+
+@pytest.mark.parametrize("latency_ms", [50, 60, 100, 150])
+def test_a_node_comes_back_though_its_proof_takes_longer_than_the_time_between_two_questions(
+    latency_ms: int,
+) -> None:
+    wire = Wire().founded()
+    wire.latency_ms = latency_ms
+    wire["n3"].crash()
+    wire.run(3_000)
+    wire["n3"].start()
+    wire.run(5_000)
+    assert wire["n3"].state.role != "outside"
