@@ -122,8 +122,8 @@ def test_each_different_token_is_sent_once_in_full_requests(
 def test_the_tokens_of_a_request_come_in_the_order_in_which_the_query_has_them(
     opened: duckdb.DuckDBPyConnection,
 ) -> None:
-    """Which mostly is the order in which they were made: nodes then open each block of values once.  Seen
-    by one thread: several give out the rows of a request in pieces, in any order."""
+    """Which mostly is the order in which they were made: nodes then open each block of values once.
+    Seen by one thread: several give out the rows of a request in pieces, in any order."""
     opened.execute("SET threads = 1")
     in_table = [token for (token,) in rows(opened, "SELECT ssn FROM visits WHERE ssn IS NOT NULL")]
     first = {token: place for place, token in enumerate(dict.fromkeys(in_table))}
