@@ -72,6 +72,18 @@ def section(text: str, title: str) -> str:
     return re.split(r"^#+ ", body[1], maxsplit=1, flags=re.MULTILINE)[0]
 
 
+def rules_of(text: str) -> set[str]:
+    """The sections of the page of rules with their rules: `2.8`, or `4` for one without numbers."""
+    found = set()
+    for section in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
+        number = section.partition(".")[0]
+        found |= {
+            number,
+            *(f"{number}.{rule}" for rule in re.findall(r"^(\d+)\. ", section, re.MULTILINE)),
+        }
+    return found
+
+
 def snippets(text: str, kind: str) -> list[str]:
     """The blocks of code that begin with ```` ```kind ````, each as it stands."""
     return re.findall(rf"^```{re.escape(kind)}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from tests.cluster.faults import FAULTS
-from tests.docs.pages import ROOT, page_called, read, rows, section
+from tests.docs.pages import ROOT, page_called, read, rows, rules_of, section
 from tests.mutants import ALL
 from tests.sim.profiles import PROFILES
 from tvault.events import EVENTS
@@ -90,16 +90,8 @@ def test_the_modules_of_the_replication_stand_in_their_order_and_use_only_earlie
     assert [text for text in upward if place[text.split()[0]] <= place[text.split()[2]]] == []
 
 
-def rules_of_the_protocol() -> set[str]:
-    """The numbers of all rules: `2.8`, and of the sections."""
-    found = set()
-    for number, body in re.findall(r"^## (\d)\. .+?$(.*?)(?=^## |\Z)", read(PROTOCOL), re.M | re.S):
-        found |= {number, *(f"{number}.{rule}" for rule in re.findall(r"^(\d+)\. ", body, re.M))}
-    return found
-
-
 def test_every_rule_that_a_scenario_or_a_mutant_names_is_one_of_the_protocol() -> None:
-    rules = rules_of_the_protocol()
+    rules = rules_of(read(PROTOCOL))
     assert {"1.1", "2.8", "2.10", "5.4"} <= rules, "the rules are no longer found"
     scenarios = sorted((ROOT / "tests" / "scenarios").glob("*.txt"))
     told = {path.name: re.findall(r"^#.*$", read(path), re.M) for path in scenarios}

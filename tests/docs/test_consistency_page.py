@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.docs.pages import page_called, read, tables
+from tests.docs.pages import page_called, read, rules_of, tables
 from tests.mutants import ALL
 from tests.mutants.mutant import Mutant
 
@@ -12,18 +12,6 @@ PAGE = read(page_called("consistency"))
 RULES = read(page_called("protocol"))
 MUTANTS = {mutant.name: mutant for mutant in ALL}
 (LEMMAS,) = (rows for head, *rows in tables(PAGE) if head[0] == "lemma")
-
-
-def rules_of(text: str) -> set[str]:
-    """The sections of the page of rules with their rules: `2.8`, or `4` for one without numbers."""
-    found = set()
-    for section in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
-        number = section.partition(".")[0]
-        found |= {
-            number,
-            *(f"{number}.{rule}" for rule in re.findall(r"^(\d+)\. ", section, re.MULTILINE)),
-        }
-    return found
 
 
 def shows(mutant: Mutant, cell: str) -> bool:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 
 import pytest
 
-from tests.docs.pages import page_called, read, rows, section
+from tests.docs.pages import page_called, read, rows, section, snippets
 from tests.unit.server.serving import Node, problem_of, serving
 from tvault.model.envfile_references import References, encrypt, expand
 from tvault.wire import ENV_ENCRYPT, ENV_EXPAND
@@ -19,9 +18,8 @@ REFUSED = [tuple(cells) for cells in rows(section(PAGE, "What is refused"))]
 
 
 def block(name: str) -> str:
-    found = re.findall(rf"^```dotenv {name}\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
-    assert len(found) == 1
-    return str(found[0])
+    (found,) = snippets(PAGE, f"dotenv {name}")
+    return found
 
 
 def test_the_example_is_encrypted_and_expanded_as_shown() -> None:

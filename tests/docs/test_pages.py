@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.commands import functions_of
 from tests.docs.pages import DOCS, ROOT, anchors, links, name_of, page_called, pages, prose, read
 
 NAMED_TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
@@ -20,14 +20,6 @@ LONGEST_DECISION = 48
 DECISION_PARTS = ["Context", "Decision", "What it costs", "Measured", "What would change our mind"]
 PAGES = pages()
 DECISIONS = sorted((DOCS / "decisions").glob("0*.md"))
-
-
-def functions_of(path: Path) -> set[str]:
-    return {
-        node.name
-        for node in ast.walk(ast.parse(read(path)))
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
-    }
 
 
 def leads_somewhere(page: Path, target: str) -> bool:

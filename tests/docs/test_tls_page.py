@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import stat
 import subprocess
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import page_called, read
+from tests.docs.pages import page_called, read, snippets
 from tests.unit.configured import MINIMAL, load_text
 from tests.unit.server.test_tls import handshake
 from tvault.server.tls import accepting
@@ -24,7 +23,7 @@ OPENSSL = [place for place in [shutil.which("openssl")] if place]
 
 def blocks(language: str) -> list[str]:
     """The blocks of the page in a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", read(page_called("tls")), re.DOTALL | re.MULTILINE)
+    return snippets(read(page_called("tls")), language)
 
 
 @pytest.mark.parametrize("openssl", OPENSSL)

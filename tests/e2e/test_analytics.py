@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.cluster.cluster import Cluster
-from tests.docs.pages import ROOT, page_called, read
+from tests.docs.pages import ROOT, page_called, read, snippets
 from tests.e2e.page import environment, steps_of, without_chance
 
 EXAMPLE = ROOT / "examples" / "analytics"
@@ -16,7 +16,7 @@ PAGE = read(page_called("analytics"))
 
 
 def blocks(kind: str) -> list[str]:
-    return re.findall(rf"^```{kind}\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    return snippets(PAGE, kind)
 
 
 def printed_by_the_example(folder: Path) -> str:
@@ -56,7 +56,7 @@ def test_the_queries_of_the_page_are_the_files() -> None:
     names = re.findall(r"^```sql (.+)$", PAGE, re.MULTILINE)
     assert sorted(names) == sorted(path.name for path in EXAMPLE.glob("*.sql"))
     for name in names:
-        assert blocks(f"sql {re.escape(name)}") == [read(EXAMPLE / name)]
+        assert blocks(f"sql {name}") == [read(EXAMPLE / name)]
     (python,) = blocks("python")
     assert python in read(EXAMPLE / "notebook.py")
 
